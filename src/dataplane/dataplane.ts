@@ -1,0 +1,50 @@
+import type { RequestContext } from '../core/context.ts';
+import type { ErrorReason } from '../core/errors.ts';
+import type { InferRequest, InferResponse } from '../core/infer.ts';
+import type { ModelIndexEntry, ModelMetadata, ServerMetadata, Signature } from '../core/metadata.ts';
+
+/** A model that a request may go to, as `resolve` found it. */
+export interface ResolvedModel {
+  readonly name: string;
+  readonly version: string;
+  /** What requests are decoded and validated against. */
+  readonly signature: Signature;
+}
+
+/** The waist: every protocol calls these verbs and nothing behind them. An absent version means the newest ready one. */
+export interface Dataplane {
+  /** The process serves. */
+  isLive(): boolean;
+  /** Every configured model is ready (false without any), and the server is not shutting down. */
+  isReady(): boolean;
+  /** Throws model_not_found. */
+  isModelReady(name: string, version?: string): boolean;
+  serverMetadata(): ServerMetadata;
+  /** Throws model_not_found, model_not_ready. */
+  modelMetadata(name: string, version?: string): ModelMetadata;
+  /** Names of all known models, in the order of registration. */
+  modelNames(): readonly string[];
+  /** Called before a body is read, so that an unknown or loading model costs no decoding. Throws model_not_found, model_not_ready, server_not_ready. */
+  resolve(name: string, version?: string): ResolvedModel;
+  /**
+   * Validates the request against the model's signature, runs it and selects the outputs. The deadline is the least of `ctx.deadline`, the request's
+   * `timeout` parameter (microseconds, as Triton) and the server's own. Rejects with ServingError only.
+   */
+  infer(request: InferRequest, ctx: RequestContext): Promise<InferResponse>;
+  index(filter: { readonly readyOnly: boolean }): readonly ModelIndexEntry[];
+  /** Loads or reloads a model of the repository; a failure leaves the loaded one serving. Throws model_not_found, conflict (load in progress), model_not_ready (cannot be loaded; the message says why). */
+  load(name: string): Promise<void>;
+  /** Throws model_not_found when no such model is loaded. */
+  unload(name: string): Promise<void>;
+}
+
+/** Silent by default; server.ts connects telemetry. */
+export interface DataplaneObserver {
+  finished?(outcome: {
+    readonly model: string;
+    readonly version: string;
+    readonly protocol: RequestContext['protocol'];
+    readonly reason: ErrorReason | 'ok';
+    readonly seconds: number;
+  }): void;
+}

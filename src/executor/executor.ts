@@ -1,0 +1,34 @@
+import type { Batch, BatchResult } from '../core/batch.ts';
+import type { Signature } from '../core/metadata.ts';
+import type { PipelineSpec } from '../pipeline/index.ts';
+
+/** A model ready to run in an executor. */
+export interface LoadedModel {
+  readonly signature: Signature;
+  readonly platform: string;
+  readonly properties: Readonly<Record<string, string>>;
+  /** Batches it takes at once: `instances` when it can run them side by side, 1 when not, 0 while its process is being replaced. */
+  readonly capacity: number;
+  /** Called after each change of `capacity`. One listener: the model's scheduler. */
+  onCapacityChange(listener: () => void): void;
+  /**
+   * Runs a batch. Never rejects: when the process dies under it, members settle with executor_lost; when a member's signal aborts it settles with
+   * cancelled, and a run whose members are all gone is stopped (in `process`, by ending the child when it does not stop in time).
+   */
+  run(batch: Batch): Promise<BatchResult>;
+  /** Waits for batches in flight, then frees the model. */
+  unload(): Promise<void>;
+}
+
+export type ExecutorState = 'idle' | 'ready' | 'restarting' | 'failed' | 'stopped';
+
+/** Where pipelines run: in the serving process (`inline`) or in a supervised child (`process`). One contract suite for both. */
+export interface Executor {
+  readonly isolation: 'inline' | 'process';
+  /** `failed`: the child died too often in too short a time; it is still tried again, ever more rarely. */
+  readonly state: ExecutorState;
+  /** Rejects with ServingError model_failed (cannot be loaded), deadline_exceeded (load timeout) or cancelled (`signal`). */
+  load(spec: PipelineSpec, instances: number, signal: AbortSignal): Promise<LoadedModel>;
+  /** Waits up to `graceMs` for batches in flight, then ends. Idempotent. */
+  stop(graceMs: number): Promise<void>;
+}

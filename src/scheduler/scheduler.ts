@@ -1,0 +1,40 @@
+import type { Batch, BatchResult, StageTimings } from '../core/batch.ts';
+import type { RequestContext } from '../core/context.ts';
+import type { ErrorReason } from '../core/errors.ts';
+import type { InferRequest, InferResponse } from '../core/infer.ts';
+
+/** What a request asks of a model. */
+export interface Job {
+  readonly verb: 'infer';
+  readonly request: InferRequest;
+}
+
+/** One bounded queue per model. Owns time: queue, deadlines, cancellation. */
+export interface Scheduler {
+  /** Requests waiting, without those running. */
+  readonly queueDepth: number;
+  /** Requests whose batch is running. */
+  readonly running: number;
+  /**
+   * Resolves with the model's answer. Rejects with ServingError: overloaded (queue full), deadline_exceeded (in the queue: the model was not touched; or while
+   * running: the run is told to stop), cancelled (`ctx.signal`), server_not_ready (draining), or what the run failed with.
+   */
+  submit(job: Job, ctx: RequestContext): Promise<InferResponse>;
+  /** Takes no more, waits up to `graceMs` for what is queued and running, then rejects the rest with server_not_ready. Idempotent. */
+  drain(graceMs: number): Promise<void>;
+}
+
+/** Where batches run; an executor's LoadedModel fits it. */
+export interface BatchRunner {
+  readonly capacity: number;
+  onCapacityChange(listener: () => void): void;
+  run(batch: Batch): Promise<BatchResult>;
+}
+
+/** Silent by default; server.ts connects telemetry. Times in milliseconds. */
+export interface SchedulerObserver {
+  queued?(depth: number): void;
+  batchStarted?(size: number, waitMs: readonly number[]): void;
+  batchFinished?(size: number, runMs: number, timings: StageTimings): void;
+  rejected?(reason: ErrorReason): void;
+}
