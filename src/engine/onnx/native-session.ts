@@ -1,0 +1,185 @@
+import { invalidRequest, ServingError } from '../../core/errors.ts';
+import type { Signature, TensorMetadata } from '../../core/metadata.ts';
+import type { Tensor } from '../../core/tensor.ts';
+import type { EngineSession } from '../engine.ts';
+import { Handles, NativeStrings, NativeWords, type Pointer } from '../native/index.ts';
+import { readOutput } from './native-outputs.ts';
+import type { NativeOutput, NativeSignature } from './native-signature.ts';
+import { createInput } from './native-values.ts';
+import { runError } from './ort-failure.ts';
+import type { OrtRuntime } from './ort-runtime.ts';
+import { PLATFORM } from './platform.ts';
+import { cancelled, checkInputs, disposed, isAborted, selectOutputs } from './run-checks.ts';
+
+/**
+ * Everything native that one run touches. While the run is in flight the session's set of running slots refers to it, so nothing here can be
+ * collected before the callback, whatever the engine's caller keeps.
+ *
+ *     frame | input names | input values | output names | output values |      pointers, one word each
+ */
+class RunSlot {
+  readonly options: Pointer;
+  readonly frame: NativeWords;
+  readonly handles = new Handles();
+  /** Owners of the input memory in use. */
+  inputs: readonly Tensor[] = [];
+
+  constructor(options: Pointer, words: number) {
+    this.options = options;
+    this.frame = new NativeWords(words);
+  }
+}
+
+/** What stops the runs of each session. At its exit Node waits for the threads of its pool, however long they compute: they are told to stop then. */
+const stops = new Set<() => void>();
+process.once('exit', () => {
+  for (const stop of stops) stop();
+});
+
+/** A model on ONNX Runtime's C API: runs go on side by side on libuv's pool over shared weights, and a signal stops them between graph nodes. */
+export class NativeSession implements EngineSession {
+  readonly signature: Signature;
+  readonly platform = PLATFORM;
+  readonly properties: Readonly<Record<string, string>>;
+  readonly isConcurrent = true;
+  readonly isCancellable = true;
+
+  readonly #runtime: OrtRuntime;
+  readonly #session: Pointer;
+  /** Owns the session and the run options of all slots. */
+  readonly #handles: Handles;
+  readonly #inputs: ReadonlyMap<string, TensorMetadata>;
+  readonly #outputs: ReadonlyMap<string, NativeOutput>;
+  readonly #names: NativeStrings;
+  readonly #idle: RunSlot[] = [];
+  readonly #running = new Set<RunSlot>();
+  readonly #stopRuns = (): void => {
+    for (const slot of this.#running) this.#terminate(slot);
+  };
+  #disposal: Promise<void> | undefined;
+  #onIdle: (() => void) | undefined;
+
+  /** Takes over `handles`, which owns `session`. */
+  constructor(runtime: OrtRuntime, session: Pointer, handles: Handles, signature: NativeSignature, properties: Readonly<Record<string, string>>) {
+    this.#runtime = runtime;
+    this.#session = session;
+    this.#handles = handles;
+    this.#inputs = new Map(signature.inputs.map((input) => [input.name, input]));
+    this.#outputs = new Map(signature.outputs.map((output) => [output.metadata.name, output]));
+    this.#names = new NativeStrings([...new Set([...this.#inputs.keys(), ...this.#outputs.keys()])]);
+    this.signature = { inputs: signature.inputs, outputs: signature.outputs.map((output) => output.metadata) };
+    this.properties = properties;
+    stops.add(this.#stopRuns);
+  }
+
+  async run(inputs: readonly Tensor[], wanted: readonly string[], signal?: AbortSignal): Promise<readonly Tensor[]> {
+    if (this.#disposal !== undefined) throw disposed();
+    if (isAborted(signal)) throw cancelled();
+    checkInputs(this.#inputs, inputs);
+    const outputs = selectOutputs(this.#outputs, wanted);
+    const slot = this.#takeSlot();
+    const onAbort = (): void => {
+      this.#terminate(slot);
+    };
+    try {
+      this.#fill(slot, inputs, outputs);
+      signal?.addEventListener('abort', onAbort);
+      const status = await this.#start(slot, inputs.length, outputs.length);
+      this.#ownOutputs(slot, inputs.length, outputs.length);
+      if (isAborted(signal)) {
+        this.#runtime.release(status);
+        throw cancelled();
+      }
+      this.#runtime.check(status);
+      return outputs.map((output, index) => readOutput(this.#runtime, slot.frame.pointerAt(2 * inputs.length + outputs.length + index), output));
+    } catch (thrown) {
+      throw thrown instanceof ServingError ? thrown : runError(thrown);
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      this.#giveBack(slot, isAborted(signal));
+    }
+  }
+
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#waitAndFree();
+    return this.#disposal;
+  }
+
+  async #waitAndFree(): Promise<void> {
+    if (this.#running.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    stops.delete(this.#stopRuns);
+    this.#idle.length = 0;
+    this.#handles.releaseAll();
+  }
+
+  /** The run ends before its next node. */
+  #terminate(slot: RunSlot): void {
+    this.#runtime.release(this.#runtime.api.RunOptionsSetTerminate(slot.options));
+  }
+
+  #takeSlot(): RunSlot {
+    const slot = this.#idle.pop() ?? this.#createSlot();
+    this.#running.add(slot);
+    return slot;
+  }
+
+  #createSlot(): RunSlot {
+    const { api } = this.#runtime;
+    const options = this.#runtime.create(this.#handles, api.ReleaseRunOptions, (out) => api.CreateRunOptions(out));
+    return new RunSlot(options, 2 * (this.#inputs.size + this.#outputs.size));
+  }
+
+  #giveBack(slot: RunSlot, wasTerminated: boolean): void {
+    slot.handles.releaseAll();
+    slot.inputs = [];
+    if (wasTerminated) this.#runtime.check(this.#runtime.api.RunOptionsUnsetTerminate(slot.options));
+    this.#running.delete(slot);
+    this.#idle.push(slot);
+    if (this.#running.size === 0) this.#onIdle?.();
+  }
+
+  #fill(slot: RunSlot, inputs: readonly Tensor[], outputs: readonly NativeOutput[]): void {
+    const words = slot.frame.unsigned;
+    slot.inputs = inputs;
+    let at = 0;
+    for (const input of inputs) words[at++] = this.#nameOf(input.name);
+    for (const input of inputs) words[at++] = createInput(this.#runtime, slot.handles, input);
+    for (const output of outputs) words[at++] = this.#nameOf(output.metadata.name);
+    // NULL: the library allocates the output.
+    words.fill(0n, at, at + outputs.length);
+  }
+
+  #nameOf(name: string): Pointer {
+    const address = this.#names.addressOf(name);
+    if (address === undefined) throw invalidRequest(`Cannot run the model: it has no tensor "${name}"`);
+    return address;
+  }
+
+  /** Settles when the run has ended on its pool thread; until then `slot` holds all that the run reads and writes. */
+  #start(slot: RunSlot, inputs: number, outputs: number): Promise<Pointer | null> {
+    const { frame } = slot;
+    return new Promise((resolve, reject) => {
+      this.#runtime.api.Run.async(
+        this.#session,
+        slot.options,
+        frame.addressAt(0),
+        frame.addressAt(inputs),
+        inputs,
+        frame.addressAt(2 * inputs),
+        outputs,
+        frame.addressAt(2 * inputs + outputs),
+        (error, status) => {
+          if (error === null) resolve(status);
+          else reject(error);
+        },
+      );
+    });
+  }
+
+  #ownOutputs(slot: RunSlot, inputs: number, outputs: number): void {
+    for (let i = 0; i < outputs; i++) {
+      const value = slot.frame.pointerAt(2 * inputs + outputs + i);
+      if (value !== 0n) slot.handles.own(value, this.#runtime.api.ReleaseValue);
+    }
+  }
+}
