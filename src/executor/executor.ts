@@ -32,3 +32,11 @@ export interface Executor {
   /** Waits up to `graceMs` for batches in flight, then ends. Idempotent. */
   stop(graceMs: number): Promise<void>;
 }
+
+/** Silent by default; server.ts connects telemetry. */
+export interface ExecutorObserver {
+  /** A child ended by itself or was killed; `why` is for people. */
+  lost?(why: string): void;
+  /** All models are up again, `downMs` milliseconds after the loss. */
+  restarted?(downMs: number): void;
+}

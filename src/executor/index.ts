@@ -1,1 +1,3 @@
+export { createInlineExecutor } from './inline-executor.ts';
+export { createProcessExecutor, type ProcessExecutorOptions, type RestartOptions } from './process-executor.ts';
 export type * from './executor.ts';

@@ -1,0 +1,129 @@
+import type { Duplex } from 'node:stream';
+import type { Logger } from '../core/context.ts';
+import { ServingError, toServingError } from '../core/errors.ts';
+import type { Pipeline, PipelineDependencies, PipelineSpec } from '../pipeline/index.ts';
+import { decodeBatch, encodeError, encodeResult } from './batch-codec.ts';
+import { Channel } from './channel.ts';
+import type { Frame } from './frame.ts';
+import { createFrameLogger } from './frame-log.ts';
+import { failBatch } from './running-batch.ts';
+import { asRecord, malformed } from './tensor-codec.ts';
+
+export interface ChildHostDependencies {
+  readonly buildId: string;
+  readonly loadPipeline: (spec: PipelineSpec, deps: PipelineDependencies) => Promise<Pipeline>;
+  /** Ends the process; the text, when there is one, is for the parent's log. */
+  readonly exit: (code: number, lastWords?: string) => void;
+}
+
+/** The child's side: does what the parent's frames say, over the socket it was started with. Says hello at once. */
+export function hostPipelines(socket: Duplex, deps: ChildHostDependencies): void {
+  new ChildHost(socket, deps);
+}
+
+class ChildHost {
+  readonly #deps: ChildHostDependencies;
+  readonly #channel: Channel;
+  readonly #log: Logger;
+  readonly #pipelines = new Map<number, Pipeline>();
+  readonly #runs = new Map<number, readonly AbortController[]>();
+
+  constructor(socket: Duplex, deps: ChildHostDependencies) {
+    this.#deps = deps;
+    this.#channel = new Channel(
+      socket,
+      {
+        take: (frame) => {
+          this.#take(frame);
+        },
+        fail: (error) => {
+          deps.exit(1, String(error));
+        },
+        // Without a parent there is nobody to work for.
+        end: () => {
+          deps.exit(0);
+        },
+      },
+      { pausesWhenFull: true },
+    );
+    this.#log = createFrameLogger(this.#channel);
+    this.#channel.send('hello', 0, 0, { build: deps.buildId, pid: process.pid });
+  }
+
+  #take(frame: Frame): void {
+    this.#handle(frame).catch((error: unknown) => {
+      this.#deps.exit(1, String(error));
+    });
+  }
+
+  /** Rejects on what a correct parent never sends. */
+  async #handle(frame: Frame): Promise<void> {
+    switch (frame.kind) {
+      case 'load':
+        return this.#load(frame.model, asRecord(frame.metadata, 'specification') as unknown as PipelineSpec);
+      case 'unload':
+        return this.#unload(frame.model);
+      case 'run':
+        return this.#run(frame);
+      case 'cancel':
+        this.#cancel(frame);
+        return;
+      case 'stop':
+        return this.#stop();
+      default:
+        throw malformed(`frame: kind ${frame.kind} comes from children only`);
+    }
+  }
+
+  async #load(model: number, spec: PipelineSpec): Promise<void> {
+    try {
+      const pipeline = await this.#deps.loadPipeline(spec, { log: this.#log });
+      this.#pipelines.set(model, pipeline);
+      const { signature, platform, properties, isConcurrent } = pipeline;
+      this.#channel.send('loaded', model, 0, { signature, platform, properties, isConcurrent });
+    } catch (error) {
+      this.#channel.send('error', model, 0, encodeError(toServingError(error, 'model_failed', `Cannot load model "${spec.modelName}"`)));
+    }
+  }
+
+  async #unload(model: number): Promise<void> {
+    const pipeline = this.#pipelines.get(model);
+    this.#pipelines.delete(model);
+    await pipeline?.dispose();
+    this.#channel.send('unloaded', model, 0, {});
+  }
+
+  async #run(frame: Frame): Promise<void> {
+    const pipeline = this.#pipelines.get(frame.model);
+    if (pipeline === undefined) throw malformed('run: no such model');
+    const controllers: AbortController[] = [];
+    const batch = decodeBatch(frame, () => {
+      const controller = new AbortController();
+      controllers.push(controller);
+      return controller.signal;
+    });
+    this.#runs.set(frame.request, controllers);
+    const result = await pipeline.run(batch);
+    this.#runs.delete(frame.request);
+    const send = ({ metadata, tensors }: ReturnType<typeof encodeResult>): void => {
+      this.#channel.send('reply', frame.model, frame.request, metadata, tensors);
+    };
+    try {
+      send(encodeResult(result));
+    } catch (error) {
+      send(encodeResult(failBatch(batch, new ServingError('model_failed', 'The outputs do not fit one frame', { cause: error }))));
+    }
+  }
+
+  /** A run that has ended meanwhile has nothing left to cancel. */
+  #cancel(frame: Frame): void {
+    const { member } = asRecord(frame.metadata, 'cancellation');
+    if (typeof member !== 'number') throw malformed('cancellation');
+    this.#runs.get(frame.request)?.[member]?.abort();
+  }
+
+  async #stop(): Promise<void> {
+    await Promise.all([...this.#pipelines.values()].map((pipeline) => pipeline.dispose()));
+    this.#deps.exit(0);
+  }
+}

@@ -1,0 +1,81 @@
+import type { Batch, BatchMember, BatchResult, Settled, StageTimings } from '../core/batch.ts';
+import { ServingError } from '../core/errors.ts';
+import type { InferResponse } from '../core/infer.ts';
+import { createDeferred } from './deferred.ts';
+
+const NO_TIME: StageTimings = { preprocessMs: 0, predictMs: 0, postprocessMs: 0 };
+
+export interface RunningBatchHandlers {
+  /** The member with this place among `live` is gone. */
+  cancelled(member: number): void;
+  /** Nobody waits for any part of the batch. */
+  abandoned(): void;
+}
+
+/** A batch on its way through a child: who still waits for it, and its one settlement. */
+export class RunningBatch {
+  /** Members that were not gone at the start; only they travel. */
+  readonly live: readonly BatchMember[];
+  readonly result: Promise<BatchResult>;
+  readonly #batch: Batch;
+  readonly #resolve: (result: BatchResult) => void;
+  readonly #stopListening: (() => void)[] = [];
+  #waiting: number;
+
+  constructor(batch: Batch, handlers: RunningBatchHandlers) {
+    this.#batch = batch;
+    this.live = batch.members.filter((member) => !member.signal.aborted);
+    const { promise, resolve } = createDeferred<BatchResult>();
+    this.result = promise;
+    this.#resolve = resolve;
+    this.#waiting = this.live.length;
+    this.live.forEach((member, i) => {
+      this.#listen(member.signal, () => {
+        this.#waiting--;
+        handlers.cancelled(i);
+        if (this.#waiting === 0) handlers.abandoned();
+      });
+    });
+  }
+
+  /** `result` answers `live`, in order. */
+  settle(result: BatchResult): void {
+    this.#forget();
+    let next = 0;
+    const responses = this.#batch.members.map((member): Settled<InferResponse> => {
+      const isLive = this.live[next] === member;
+      const settled = isLive ? result.responses[next] : undefined;
+      if (isLive) next++;
+      return settled ?? { ok: false, error: cancelled(member) };
+    });
+    this.#resolve({ responses, timings: result.timings });
+  }
+
+  /** Members that are gone settle with cancelled, the others with `error`. */
+  fail(error: ServingError): void {
+    this.#forget();
+    this.#resolve(failBatch(this.#batch, error));
+  }
+
+  #listen(signal: AbortSignal, listener: () => void): void {
+    signal.addEventListener('abort', listener, { once: true });
+    this.#stopListening.push(() => {
+      signal.removeEventListener('abort', listener);
+    });
+  }
+
+  #forget(): void {
+    for (const stop of this.#stopListening) stop();
+    this.#stopListening.length = 0;
+  }
+}
+
+/** The result of a batch that did not run: members that are gone get cancelled, the others `error`. */
+export function failBatch(batch: Batch, error: ServingError): BatchResult {
+  const responses = batch.members.map((member) => ({ ok: false, error: member.signal.aborted ? cancelled(member) : error }) as const);
+  return { responses, timings: NO_TIME };
+}
+
+function cancelled({ request }: BatchMember): ServingError {
+  return new ServingError('cancelled', `Cancelled while model "${request.modelName}" had the request`);
+}
