@@ -28,18 +28,30 @@ export interface Dataplane {
   resolve(name: string, version?: string): ResolvedModel;
   /**
    * Validates the request against the model's signature, runs it and selects the outputs. The deadline is the least of `ctx.deadline`, the request's
-   * `timeout` parameter (microseconds, as Triton) and the server's own. Rejects with ServingError only.
+   * `timeout` parameter (microseconds, as Triton; 0: none) and the server's own. Rejects with ServingError only.
    */
   infer(request: InferRequest, ctx: RequestContext): Promise<InferResponse>;
   index(filter: { readonly readyOnly: boolean }): readonly ModelIndexEntry[];
   /** Loads or reloads a model of the repository; a failure leaves the loaded one serving. Throws model_not_found, conflict (load in progress), model_not_ready (cannot be loaded; the message says why). */
   load(name: string): Promise<void>;
-  /** Throws model_not_found when no such model is loaded. */
+  /** Throws model_not_found when no such model is loaded, conflict. */
   unload(name: string): Promise<void>;
 }
 
-/** Silent by default; server.ts connects telemetry. */
+/** The dataplane as its owner sees it: with the steps of a shutdown. */
+export interface DataplaneControl extends Dataplane {
+  /** Requests inside `infer`. */
+  readonly inFlight: number;
+  /** From now on not ready; requests are still served, so that load balancers have time to look away. */
+  beginShutdown(): void;
+  /** From now on `resolve` and `infer` refuse with server_not_ready; what is in flight goes on. */
+  stopAccepting(): void;
+}
+
+/** Silent by default; server.ts connects telemetry. Called for requests to known models only. */
 export interface DataplaneObserver {
+  started?(model: string, version: string): void;
+  /** Once for each `started`. */
   finished?(outcome: {
     readonly model: string;
     readonly version: string;

@@ -1,1 +1,4 @@
+export { cpuQuota, poolSizeFor, resolveBudget, type BudgetRequest, type ThreadBudget } from './budget.ts';
+export { SYSTEM_CLOCK, type CancelTimer, type Clock } from './clock.ts';
+export { createScheduler, type SchedulerDependencies, type SchedulerOptions } from './create-scheduler.ts';
 export type * from './scheduler.ts';

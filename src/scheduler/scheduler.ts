@@ -13,14 +13,17 @@ export interface Job {
 export interface Scheduler {
   /** Requests waiting, without those running. */
   readonly queueDepth: number;
-  /** Requests whose batch is running. */
+  /** Requests whose batch is running, those included whose caller has its answer already (deadline, cancelled) while the run is still stopping. */
   readonly running: number;
   /**
    * Resolves with the model's answer. Rejects with ServingError: overloaded (queue full), deadline_exceeded (in the queue: the model was not touched; or while
    * running: the run is told to stop), cancelled (`ctx.signal`), server_not_ready (draining), or what the run failed with.
    */
   submit(job: Job, ctx: RequestContext): Promise<InferResponse>;
-  /** Takes no more, waits up to `graceMs` for what is queued and running, then rejects the rest with server_not_ready. Idempotent. */
+  /**
+   * Takes no more, waits up to `graceMs` for what is queued and running, then rejects the rest with server_not_ready and tells their runs to stop.
+   * May be called again: the earliest end of grace holds for all callers.
+   */
   drain(graceMs: number): Promise<void>;
 }
 
@@ -33,8 +36,12 @@ export interface BatchRunner {
 
 /** Silent by default; server.ts connects telemetry. Times in milliseconds. */
 export interface SchedulerObserver {
+  /** After each change of the queue's length. */
   queued?(depth: number): void;
   batchStarted?(size: number, waitMs: readonly number[]): void;
   batchFinished?(size: number, runMs: number, timings: StageTimings): void;
+  /** The scheduler itself gave the request up: overloaded, deadline_exceeded, cancelled or server_not_ready. */
+  /** A request has its answer; after `batchFinished`. */
+  answered?(ctx: RequestContext, waitMs: number, timings: StageTimings): void;
   rejected?(reason: ErrorReason): void;
 }

@@ -1,0 +1,137 @@
+import type { Logger } from '../core/context.ts';
+import { ServingError } from '../core/errors.ts';
+import type { Signature } from '../core/metadata.ts';
+import type { EngineOptions } from '../engine/index.ts';
+import type { LoadedModel } from '../executor/index.ts';
+import { createScheduler, type Clock, type Scheduler, type SchedulerObserver } from '../scheduler/index.ts';
+import type { ExecutorLease } from './executor-pool.ts';
+import type { ModelVersion } from './layout.ts';
+import type { ServedModel } from './repository.ts';
+import { within } from './within.ts';
+
+export interface LoadOptions {
+  /** Runs side by side. */
+  readonly instances: number;
+  readonly loadTimeoutMs: number;
+  readonly maxQueueSize: number;
+  readonly engineOptions: EngineOptions;
+}
+
+export interface LoadDependencies {
+  readonly lease: (modelName: string) => ExecutorLease;
+  /** Connects telemetry to the queue of one model. */
+  readonly observeModel?: (modelName: string) => SchedulerObserver;
+  readonly clock?: Clock;
+  readonly log: Logger;
+}
+
+/** A version of a model in its executor, with its queue. Owns both, and the lease, until it is retired. */
+export class LoadedVersion implements ServedModel {
+  readonly name: string;
+  readonly version: string;
+  readonly scheduler: Scheduler;
+  readonly #model: LoadedModel;
+  readonly #lease: ExecutorLease;
+  readonly #log: Logger;
+  #retirement: Promise<void> | undefined;
+  #retiredBy = Infinity;
+
+  constructor(name: string, version: string, scheduler: Scheduler, model: LoadedModel, lease: ExecutorLease, log: Logger) {
+    this.name = name;
+    this.version = version;
+    this.scheduler = scheduler;
+    this.#model = model;
+    this.#lease = lease;
+    this.#log = log;
+  }
+
+  get signature(): Signature {
+    return this.#model.signature;
+  }
+
+  get platform(): string {
+    return this.#model.platform;
+  }
+
+  get properties(): Readonly<Record<string, string>> {
+    return this.#model.properties;
+  }
+
+  get isReady(): boolean {
+    return this.#model.capacity > 0;
+  }
+
+  /** Answers what it has, at most for `graceMs`, then frees the model. Never rejects. Called again, it hurries: the earliest end holds. */
+  async retire(graceMs: number): Promise<void> {
+    this.#retiredBy = Math.min(this.#retiredBy, performance.now() + graceMs);
+    const drained = this.scheduler.drain(graceMs);
+    this.#retirement ??= this.#free(drained);
+    await this.#retirement;
+  }
+
+  async #free(drained: Promise<void>): Promise<void> {
+    await drained;
+    const left = (): number => Math.max(0, this.#retiredBy - performance.now());
+    const failed = (error: unknown): void => {
+      this.#log.warn({ err: error, model: this.name, version: this.version }, 'Model was not freed cleanly');
+    };
+    await within(this.#model.unload().catch(failed), left());
+    await this.#lease.end(left()).catch(failed);
+  }
+}
+
+/**
+ * Loads one version. Rejects with ServingError: what the executor says, or deadline_exceeded after `loadTimeoutMs`, or the reason of `signal`. An executor
+ * that cannot be interrupted is not waited for: what it loads in the end is freed again.
+ */
+export async function loadVersion(
+  name: string,
+  { version, path }: ModelVersion,
+  options: LoadOptions,
+  deps: LoadDependencies,
+  signal: AbortSignal,
+): Promise<LoadedVersion> {
+  signal.throwIfAborted();
+  const lease = deps.lease(name);
+  const spec = { modelName: name, modelVersion: version, source: { path }, engineOptions: options.engineOptions };
+  const deadline = new AbortController();
+  const timer = setTimeout(() => {
+    deadline.abort(new ServingError('deadline_exceeded', `not loaded within ${options.loadTimeoutMs} ms`));
+  }, options.loadTimeoutMs);
+  const giveUp = AbortSignal.any([signal, deadline.signal]);
+  try {
+    const model = await untilAborted(lease.executor.load(spec, options.instances, giveUp), giveUp, (late) => late.unload());
+    const log = deps.log.child({ model: name, version });
+    const observer = deps.observeModel?.(name);
+    const scheduler = createScheduler(
+      { modelName: name, maxQueueSize: options.maxQueueSize },
+      { runner: model, log, ...(observer === undefined ? {} : { observer }), ...(deps.clock === undefined ? {} : { clock: deps.clock }) },
+    );
+    return new LoadedVersion(name, version, scheduler, model, lease, log);
+  } catch (error) {
+    await lease.end(0).catch((failure: unknown) => {
+      deps.log.warn({ err: failure, model: name }, 'Executor did not stop after a failed load');
+    });
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** `work`, or the signal's reason as soon as it aborts; a result that comes later is given to `discard`. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal, discard: (late: T) => Promise<void>): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    const onAbort = (): void => {
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  aborted.catch(() => undefined);
+  try {
+    return await Promise.race([aborted, work]);
+  } catch (error) {
+    if (signal.aborted) work.then(discard).catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,3 @@
+export { createLatencyLog, type LatencyLog } from './latency-log.ts';
+export * from './logger.ts';
+export * from './metrics.ts';

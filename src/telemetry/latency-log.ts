@@ -1,0 +1,21 @@
+import type { StageTimings } from '../core/batch.ts';
+import type { Logger, RequestContext } from '../core/context.ts';
+
+/** Fits the observer of one model's scheduler. */
+export interface LatencyLog {
+  answered(ctx: RequestContext, waitMs: number, timings: StageTimings): void;
+}
+
+/** One record for each answer with the milliseconds of its stages, as KServe's `--enable_latency_logging` has it, under the request's own id. */
+export function createLatencyLog(log: Logger, model: string): LatencyLog {
+  return {
+    answered: ({ id }, waitMs, { preprocessMs, predictMs, postprocessMs }) => {
+      const stages = { queueMs: round(waitMs), preprocessMs: round(preprocessMs), predictMs: round(predictMs), postprocessMs: round(postprocessMs) };
+      log.info({ requestId: id, model, ...stages }, 'Answered');
+    },
+  };
+}
+
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
+}

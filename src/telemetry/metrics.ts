@@ -1,0 +1,167 @@
+import { createExposer, type Exposer, type Exposition, type SampleSource } from './exposition.ts';
+import { METRICS } from './metric-table.ts';
+import { HistogramSeries, NumberSeries } from './series.ts';
+
+export { METRIC_TABLE, type MetricDefinition } from './metric-table.ts';
+export type { Exposition } from './exposition.ts';
+
+/** Fits the dataplane's observer. */
+export interface RequestMetrics {
+  started(model: string, version: string): void;
+  finished(outcome: {
+    readonly model: string;
+    readonly version: string;
+    readonly protocol: string;
+    readonly reason: string;
+    readonly seconds: number;
+  }): void;
+}
+
+/** Fits the observer of one model's scheduler. Times in milliseconds, as measured there. */
+export interface QueueMetrics {
+  queued(depth: number): void;
+  batchStarted(size: number, waitMs: readonly number[]): void;
+  batchFinished(
+    size: number,
+    runMs: number,
+    timings: { readonly preprocessMs: number; readonly predictMs: number; readonly postprocessMs: number },
+  ): void;
+  rejected(reason: string): void;
+}
+
+/** One HTTP exchange, whatever became of it. */
+export interface HttpMetrics {
+  finished(exchange: { readonly method: string; readonly status: number; readonly requestBytes: number; readonly responseBytes: number }): void;
+}
+
+/** Every metric of the process. Observers may be called from the first moment; they cost some field increments. */
+export interface Metrics {
+  readonly requests: RequestMetrics;
+  readonly http: HttpMetrics;
+  /** The queue of one model; for models that exist only, never for names that clients made up. The same name gives the same series. */
+  queue(model: string): QueueMetrics;
+  executorRestarted(model: string): void;
+  /** What `GET /metrics` answers for this Accept header: OpenMetrics 1.0 when asked for, else the text format 0.0.4. */
+  render(accept: string | undefined): Promise<Exposition>;
+}
+
+export interface MetricsOptions {
+  /** Of this package. */
+  readonly version: string;
+}
+
+/** Methods that become label values; others are counted together. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+export function createMetrics(options: MetricsOptions): Metrics {
+  const series = createSeries();
+  series.buildInfo.with(options.version, process.version).value = 1;
+  series.httpRequestBytes.with();
+  series.httpResponseBytes.with();
+  let exposer: Promise<Exposer> | undefined;
+  return {
+    requests: observeRequests(series),
+    http: observeHttp(series),
+    queue: (model) => observeQueue(series, model),
+    executorRestarted: (model) => {
+      series.restarts.with(model).add(1);
+    },
+    render: async (accept) => {
+      exposer ??= createExposer(Object.values<SampleSource>(series));
+      return await (await exposer).render(wantsOpenMetrics(accept) ? 'openmetrics' : 'text');
+    },
+  };
+}
+
+type AllSeries = ReturnType<typeof createSeries>;
+
+function createSeries() {
+  return {
+    preprocess: new HistogramSeries(METRICS.preprocess),
+    predict: new HistogramSeries(METRICS.predict),
+    postprocess: new HistogramSeries(METRICS.postprocess),
+    explain: new HistogramSeries(METRICS.explain),
+    requests: new NumberSeries(METRICS.requests),
+    requestSeconds: new HistogramSeries(METRICS.requestSeconds),
+    inFlight: new NumberSeries(METRICS.inFlight),
+    queueSeconds: new HistogramSeries(METRICS.queueSeconds),
+    computeSeconds: new HistogramSeries(METRICS.computeSeconds),
+    batchSize: new HistogramSeries(METRICS.batchSize),
+    queueDepth: new NumberSeries(METRICS.queueDepth),
+    rejected: new NumberSeries(METRICS.rejected),
+    restarts: new NumberSeries(METRICS.restarts),
+    httpRequests: new NumberSeries(METRICS.httpRequests),
+    httpRequestBytes: new NumberSeries(METRICS.httpRequestBytes),
+    httpResponseBytes: new NumberSeries(METRICS.httpResponseBytes),
+    buildInfo: new NumberSeries(METRICS.buildInfo),
+  };
+}
+
+function observeRequests(series: AllSeries): RequestMetrics {
+  return {
+    started: (model) => {
+      series.inFlight.with(model).add(1);
+    },
+    finished: ({ model, version, protocol, reason, seconds }) => {
+      series.inFlight.with(model).add(-1);
+      series.requests.with(model, version, protocol, reason).add(1);
+      series.requestSeconds.with(model, protocol).observe(seconds);
+    },
+  };
+}
+
+function observeQueue(series: AllSeries, model: string): QueueMetrics {
+  const depth = series.queueDepth.with(model);
+  const wait = series.queueSeconds.with(model);
+  const compute = series.computeSeconds.with(model);
+  const size = series.batchSize.with(model);
+  const preprocess = series.preprocess.with(model);
+  const predict = series.predict.with(model);
+  const postprocess = series.postprocess.with(model);
+  series.restarts.with(model);
+  return {
+    queued: (waiting) => {
+      depth.value = waiting;
+    },
+    batchStarted: (members, waitMs) => {
+      size.observe(members);
+      for (let i = 0; i < waitMs.length; i++) wait.observe((waitMs[i] ?? 0) / 1000);
+    },
+    batchFinished: (members, runMs, timings) => {
+      compute.observe(runMs / 1000);
+      for (let i = 0; i < members; i++) {
+        preprocess.observe(timings.preprocessMs / 1000);
+        predict.observe(timings.predictMs / 1000);
+        postprocess.observe(timings.postprocessMs / 1000);
+      }
+    },
+    rejected: (reason) => {
+      series.rejected.with(model, reason).add(1);
+    },
+  };
+}
+
+function observeHttp(series: AllSeries): HttpMetrics {
+  const requestBytes = series.httpRequestBytes.with();
+  const responseBytes = series.httpResponseBytes.with();
+  return {
+    finished: (exchange) => {
+      series.httpRequests.with(METHODS.has(exchange.method) ? exchange.method : 'other', String(exchange.status)).add(1);
+      requestBytes.add(exchange.requestBytes);
+      responseBytes.add(exchange.responseBytes);
+    },
+  };
+}
+
+/** Prometheus sends `application/openmetrics-text;version=1.0.0;…;q=0.5,text/plain;version=0.0.4;q=0.2`; the better quality wins, OpenMetrics on a tie. */
+function wantsOpenMetrics(accept: string | undefined): boolean {
+  let openMetrics = 0;
+  let text = 0;
+  for (const range of (accept ?? '').split(',')) {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+    const quality = Number(parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? 1);
+    if (type === 'application/openmetrics-text') openMetrics = Math.max(openMetrics, quality);
+    else if (type === 'text/plain' || type === 'text/*' || type === '*/*') text = Math.max(text, quality);
+  }
+  return openMetrics > 0 && openMetrics >= text;
+}

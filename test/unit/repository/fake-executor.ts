@@ -1,0 +1,103 @@
+import type { Batch, BatchResult } from '../../../src/core/batch.ts';
+import type { Signature } from '../../../src/core/metadata.ts';
+import type { Executor, ExecutorState, LoadedModel } from '../../../src/executor/index.ts';
+import type { PipelineSpec } from '../../../src/pipeline/index.ts';
+
+const SIGNATURE: Signature = { inputs: [], outputs: [] };
+const TIMINGS = { preprocessMs: 0, predictMs: 0, postprocessMs: 0 };
+
+/** A model whose runs, capacity and end the test decides. */
+export class FakeModel implements LoadedModel {
+  readonly signature = SIGNATURE;
+  readonly platform = 'fake_fakev1';
+  readonly properties = {};
+  readonly spec: PipelineSpec;
+  isUnloaded = false;
+  readonly #runs: (() => void)[] = [];
+  #capacity = 1;
+  #listener: () => void = () => undefined;
+
+  constructor(spec: PipelineSpec) {
+    this.spec = spec;
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  set capacity(value: number) {
+    this.#capacity = value;
+    this.#listener();
+  }
+
+  onCapacityChange(listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  run({ members }: Batch): Promise<BatchResult> {
+    return new Promise((resolve) => {
+      this.#runs.push(() => {
+        resolve({
+          responses: members.map(({ request }) => ({
+            ok: true,
+            value: { modelName: request.modelName, modelVersion: this.spec.modelVersion, outputs: [] },
+          })),
+          timings: TIMINGS,
+        });
+      });
+    });
+  }
+
+  answerAll(): void {
+    for (const answer of this.#runs.splice(0)) answer();
+  }
+
+  unload(): Promise<void> {
+    this.isUnloaded = true;
+    return Promise.resolve();
+  }
+}
+
+/** Ends one load. */
+export interface FakeLoad {
+  readonly spec: PipelineSpec;
+  readonly instances: number;
+  readonly signal: AbortSignal;
+  succeed(): FakeModel;
+  fail(error: Error): void;
+}
+
+export class FakeExecutor implements Executor {
+  readonly isolation: 'inline' | 'process';
+  readonly loads: FakeLoad[] = [];
+  state: ExecutorState = 'idle';
+  readonly #onLoad: (load: FakeLoad) => void;
+
+  constructor(isolation: 'inline' | 'process', onLoad: (load: FakeLoad) => void) {
+    this.isolation = isolation;
+    this.#onLoad = onLoad;
+  }
+
+  load(spec: PipelineSpec, instances: number, signal: AbortSignal): Promise<LoadedModel> {
+    return new Promise((resolve, reject) => {
+      const load: FakeLoad = {
+        spec,
+        instances,
+        signal,
+        succeed: () => {
+          const model = new FakeModel(spec);
+          resolve(model);
+          return model;
+        },
+        fail: reject,
+      };
+      this.loads.push(load);
+      this.#onLoad(load);
+    });
+  }
+
+  stop(): Promise<void> {
+    this.state = 'stopped';
+    return Promise.resolve();
+  }
+}
