@@ -1,0 +1,131 @@
+import type { IncomingMessage } from 'node:http';
+import { ServingError, invalidRequest } from '../../core/errors.ts';
+import { ByteSink } from './byte-sink.ts';
+import { createInflater, parseContentCoding, type ContentCoding, type Inflater } from './inflate.ts';
+
+export interface BodyLimits {
+  /** Bytes on the wire, and bytes after inflating. */
+  readonly maxBodyBytes: number;
+  /** Longest wait for the next bytes of a body. */
+  readonly bodyTimeoutMs: number;
+}
+
+/** What the head says about the body. Throws payload_too_large and unsupported_media_type before a byte of it is read. */
+export function readBodyHead(request: IncomingMessage, limits: BodyLimits): { readonly coding: ContentCoding; readonly length: number | undefined } {
+  const { headers } = request;
+  const coding = parseContentCoding(headers['content-encoding']);
+  const transfer = headers['transfer-encoding'];
+  if (transfer !== undefined && transfer.trim().toLowerCase() !== 'chunked') {
+    throw new ServingError('unsupported_media_type', `Cannot read the body: expected Transfer-Encoding chunked, got "${transfer.slice(0, 64)}"`);
+  }
+  const text = headers['content-length'];
+  const length = text === undefined ? undefined : Number(text);
+  if (length !== undefined && length > limits.maxBodyBytes) throw tooLarge(limits.maxBodyBytes, `Content-Length ${String(length)}`);
+  return { coding, length };
+}
+
+/** Reads one body to its end. Owns the request's stream until `bytes` settles, which it does once; memory is bounded by the
+ * limits. Its owner calls `watch`, which bounds the wait. */
+export class BodyReader {
+  readonly bytes: Promise<Uint8Array>;
+  readonly #request: IncomingMessage;
+  readonly #limits: BodyLimits;
+  readonly #coding: ContentCoding;
+  readonly #sink: ByteSink;
+  #progressAt = performance.now();
+  #isComplete = false;
+  #inflater: Inflater | undefined;
+  #received = 0;
+  #isSettled = false;
+  #resolve: (bytes: Uint8Array) => void = () => undefined;
+  #reject: (error: ServingError) => void = () => undefined;
+
+  constructor(request: IncomingMessage, limits: BodyLimits) {
+    const { coding, length } = readBodyHead(request, limits);
+    this.#request = request;
+    this.#limits = limits;
+    this.#coding = coding;
+    this.#sink = new ByteSink(coding === 'identity' ? length : undefined);
+    this.bytes = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    request.on('data', this.#onData);
+    request.once('end', this.#onEnd);
+  }
+
+  /** Bytes of the body as they came over the wire. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Called now and then: gives the body up when its bytes have stopped coming. */
+  watch(now: number): void {
+    const { bodyTimeoutMs } = this.#limits;
+    if (this.#isSettled || this.#isComplete || now - this.#progressAt < bodyTimeoutMs) return;
+    this.fail(new ServingError('request_timeout', `Cannot read the body: nothing arrived for ${String(bodyTimeoutMs)} ms`));
+  }
+
+  /** Gives the body up; what still comes of it is thrown away. */
+  fail(error: ServingError): void {
+    if (!this.#settle()) return;
+    this.#sink.clear();
+    this.#request.resume();
+    this.#reject(error);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#progressAt = performance.now();
+    this.#received += chunk.byteLength;
+    if (this.#received > this.#limits.maxBodyBytes) {
+      this.fail(tooLarge(this.#limits.maxBodyBytes, 'more'));
+      return;
+    }
+    if (this.#coding === 'identity') {
+      this.#sink.append(chunk);
+      return;
+    }
+    this.#inflater ??= this.#startInflating(this.#coding, chunk[0] ?? 0);
+    if (!this.#inflater.write(chunk)) this.#request.pause();
+  };
+
+  readonly #onEnd = (): void => {
+    this.#isComplete = true;
+    if (this.#inflater !== undefined) this.#inflater.end();
+    else this.#finish();
+  };
+
+  #startInflating(coding: Exclude<ContentCoding, 'identity'>, firstByte: number): Inflater {
+    const inflater = createInflater(coding, firstByte);
+    inflater.on('data', (chunk: Buffer) => {
+      if (this.#sink.length + chunk.byteLength > this.#limits.maxBodyBytes) this.fail(tooLarge(this.#limits.maxBodyBytes, 'more after inflating'));
+      else if (!this.#isSettled) this.#sink.append(chunk);
+    });
+    inflater.on('drain', () => this.#request.resume());
+    inflater.once('end', () => {
+      this.#finish();
+    });
+    inflater.once('error', (error: Error) => {
+      this.fail(invalidRequest(`Cannot inflate the body: expected ${coding} data, got ${error.message}`));
+    });
+    return inflater;
+  }
+
+  #finish(): void {
+    if (this.#settle()) this.#resolve(this.#sink.take());
+  }
+
+  /** False when it had settled before. */
+  #settle(): boolean {
+    if (this.#isSettled) return false;
+    this.#isSettled = true;
+    this.#request.removeListener('data', this.#onData);
+    this.#request.removeListener('end', this.#onEnd);
+    this.#inflater?.destroy();
+    return true;
+  }
+}
+
+function tooLarge(limit: number, got: string): ServingError {
+  return new ServingError('payload_too_large', `Cannot read the body: expected at most ${String(limit)} bytes, got ${got}`);
+}

@@ -1,0 +1,1 @@
+export { createOpenApiRoute, describeRoutes, type OpenApiOptions } from './document.ts';

@@ -1,0 +1,2 @@
+export { createV1Routes, type V1Dependencies } from './routes.ts';
+export { V1_SCHEMAS } from './schemas.ts';

@@ -1,0 +1,68 @@
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import { decodeModelInferRequestSteps, encodeModelInferResponseSteps, peekModelInferRequest } from '../../codec/index.ts';
+import type { Logger } from '../../core/context.ts';
+import type { InferResponse } from '../../core/infer.ts';
+import type { TensorMetadata } from '../../core/metadata.ts';
+import { runSteps, runStepsYielding, type Steps } from '../../core/steps.ts';
+import { dataByteLength } from '../../core/tensor.ts';
+import type { Dataplane } from '../../dataplane/index.ts';
+import { INFERENCE_SERVICE, type LoadedLibrary } from './library.ts';
+import { repositoryHandlers } from './repository.ts';
+import { decoded, unary, type IncomingCall, type UnaryDependencies, type UnaryHandler } from './unary.ts';
+
+interface ModelReference {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** Messages above this are decoded and encoded in slices, so that probes are answered meanwhile. */
+const SLICED_BYTES = 1 << 18;
+
+/** The inference service (OIP gRPC) over the dataplane. */
+export function inferenceService(library: LoadedLibrary, deps: UnaryDependencies, dataplane: Dataplane): UntypedServiceImplementation {
+  const method = (name: string): ReturnType<LoadedLibrary['method']> => library.method(INFERENCE_SERVICE, name);
+  const handlers: Record<string, UnaryHandler> = {
+    ServerLive: decoded(method('ServerLive'), () => ({ live: dataplane.isLive() })),
+    ServerReady: decoded(method('ServerReady'), () => ({ ready: dataplane.isReady() })),
+    ModelReady: decoded(method('ModelReady'), ({ name, version }: ModelReference) => ({
+      ready: dataplane.isModelReady(name, given(version)),
+    })),
+    ServerMetadata: decoded(method('ServerMetadata'), () => dataplane.serverMetadata()),
+    ModelMetadata: decoded(method('ModelMetadata'), ({ name, version }: ModelReference) => {
+      const metadata = dataplane.modelMetadata(name, given(version));
+      return { ...metadata, inputs: metadata.inputs.map(wireMetadata), outputs: metadata.outputs.map(wireMetadata) };
+    }),
+    ModelInfer: (message, call) => infer(message, call, dataplane, deps.log),
+    ...repositoryHandlers(method, dataplane),
+  };
+  return Object.fromEntries(Object.entries(handlers).map(([name, handler]) => [name, unary(deps, name, handler)]));
+}
+
+/** The model is looked up before its tensors are decoded: what is unknown or loading costs nothing and is said first. */
+async function infer(message: Buffer, call: IncomingCall, dataplane: Dataplane, log: Logger): Promise<Buffer> {
+  const head = peekModelInferRequest(message);
+  const context = call.context(head.id, log);
+  dataplane.resolve(head.modelName, given(head.modelVersion));
+  const { request, raw } = await drive(decodeModelInferRequestSteps(message), message.length, call.signal);
+  const response = await dataplane.infer(request, context);
+  return drive(encodeModelInferResponseSteps(response, { raw }), sizeOf(response), call.signal);
+}
+
+function drive<T>(steps: Steps<T>, bytes: number, signal: AbortSignal): T | Promise<T> {
+  return bytes < SLICED_BYTES ? runSteps(steps) : runStepsYielding(steps, signal);
+}
+
+function sizeOf(response: InferResponse): number {
+  let total = 0;
+  for (const output of response.outputs) total += dataByteLength(output.data);
+  return total;
+}
+
+function wireMetadata({ name, datatype, shape }: TensorMetadata): Pick<TensorMetadata, 'name' | 'datatype' | 'shape'> {
+  return { name, datatype, shape };
+}
+
+/** Proto3 has no absent strings: empty means that the server is to choose. */
+function given(version: string): string | undefined {
+  return version === '' ? undefined : version;
+}

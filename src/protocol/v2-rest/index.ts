@@ -1,0 +1,3 @@
+export type { V2Dependencies } from './dependencies.ts';
+export { createV2Routes } from './routes.ts';
+export { V2_SCHEMAS } from './schemas.ts';

@@ -1,0 +1,65 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import type { HttpRoute } from '../../../../src/core/http.ts';
+import { createExpressApp, type ExpressApp } from '../../../../src/protocol/http/express-app.ts';
+import { createV1Routes } from '../../../../src/protocol/v1-rest/index.ts';
+import { createV2Routes } from '../../../../src/protocol/v2-rest/index.ts';
+import { createFakeDataplane } from './fake-dataplane.ts';
+
+interface Matched {
+  readonly route: string;
+  readonly params: unknown;
+}
+
+const deps = { dataplane: createFakeDataplane(), maxJsonDepth: 20 };
+const matched: Matched[] = [];
+const app: Promise<ExpressApp> = createExpressApp(
+  [...createV2Routes(deps), ...createV1Routes(deps)] satisfies readonly HttpRoute[],
+  (request, _, route) => {
+    matched.push({ route, params: { ...(request as { params?: object }).params } });
+  },
+);
+
+async function match(method: string, url: string): Promise<Matched> {
+  const { listener, classes } = await app;
+  const request = new classes.IncomingMessage(new Socket());
+  request.method = method;
+  request.url = url;
+  listener(request, new classes.ServerResponse(request));
+  await expect.poll(() => matched.length).toBe(1);
+  return matched.pop()!;
+}
+
+describe('the express application', () => {
+  test.each([
+    ['GET', '/', '/', {}],
+    ['GET', '/v2/', '/v2', {}],
+    ['GET', '/v2/models/m/ready', '/v2/models/{model}/ready', { model: 'm' }],
+    ['POST', '/v2/models/m/infer', '/v2/models/{model}/infer', { model: 'm' }],
+    ['POST', '/v2/models/a%20b/versions/3/infer', '/v2/models/{model}/versions/{version}/infer', { model: 'a b', version: '3' }],
+    ['POST', '/v1/models/m:predict', '/v1/models/{model}:predict', { model: 'm' }],
+    ['POST', '/v1/models/a:b:predict', '/v1/models/{model}:predict', { model: 'a:b' }],
+    ['POST', '/v1/models/m:explain', '/v1/models/{model}:explain', { model: 'm' }],
+    ['POST', '/v1/models/m%3Apredict', '/v1/models/{model}', { model: 'm:predict' }],
+    ['POST', '/v2/repository/models/m/load', '/v2/repository/models/{model}/load', { model: 'm' }],
+    ['POST', '/v2/models//infer', 'unmatched', {}],
+    ['POST', '/v2/models/m/x/infer', 'unmatched', {}],
+    ['POST', '/v1/models/:predict', '/v1/models/{model}', { model: ':predict' }],
+  ])('%s %s goes to %s', async (method, url, route, params) => {
+    expect(await match(method, url)).toEqual({ route, params });
+  });
+
+  test('sets no prototype on requests and replies made of its classes', async () => {
+    const { classes } = await app;
+    const request = new classes.IncomingMessage(new Socket());
+    const response = new classes.ServerResponse(request);
+    await match('GET', '/');
+    (await app).listener(Object.assign(request, { method: 'GET', url: '/' }), response);
+    matched.length = 0;
+    expect(Object.getPrototypeOf(request)).toBe(classes.IncomingMessage.prototype);
+    expect(Object.getPrototypeOf(response)).toBe(classes.ServerResponse.prototype);
+    expect(request).toBeInstanceOf(IncomingMessage);
+    expect(response).toBeInstanceOf(ServerResponse);
+  });
+});
