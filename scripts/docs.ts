@@ -1,0 +1,85 @@
+/** Writes the generated tables of README.md between their markers; with `--check` it changes nothing and fails when they are stale. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { ERROR_TABLE } from '../src/core/errors.ts';
+import { COMPATIBILITY_FLAGS, CONFIG_FILE_OPTION, flagOf, metavarOf, type Option, type Section } from '../src/options/index.ts';
+import { SECTIONS } from '../src/settings.ts';
+import { METRIC_TABLE } from '../src/telemetry/index.ts';
+
+const TABLES: Readonly<Record<string, () => string>> = { options: renderOptionTable, errors: renderErrorTable, metrics: renderMetricTable };
+
+/** One table for each section, then KServe's flags that are no options here. */
+export function renderOptionTable(): string {
+  const configuration: Section = { title: 'Configuration', options: { configFile: CONFIG_FILE_OPTION } };
+  const sections = [...Object.values<Section>(SECTIONS), configuration].map(({ title, options }) =>
+    table([title, 'Default', 'Meaning'], Object.values(options).map(optionRow)),
+  );
+  const compatibility = COMPATIBILITY_FLAGS.map(({ name, effect, standsFor, reason }) => [
+    code(flagOf(name)),
+    standsFor === undefined ? effect : `taken as ${code(flagOf(standsFor))} unless that is given`,
+    reason,
+  ]);
+  return [...sections, table(["KServe's flag", 'Here', 'Why'], compatibility)].join('\n');
+}
+
+function optionRow(option: Option): string[] {
+  const also = [
+    ...(option.flags ?? []).map((spelling) => code(flagOf(spelling))),
+    ...(option.env ?? []).map((variable) => `variable ${code(variable)}`),
+  ];
+  const fallback = option.required ? 'required' : option.default === undefined ? '' : code(option.secret ? '***' : String(option.default));
+  return [
+    code(`${flagOf(option.name)}=${metavarOf(option.schema)}`),
+    fallback,
+    also.length === 0 ? option.doc : `${option.doc} (also ${also.join(', ')})`,
+  ];
+}
+
+export function renderErrorTable(): string {
+  const rows = Object.entries(ERROR_TABLE).map(([reason, { http, grpc, retryable }]) => [
+    code(reason),
+    `${http}${retryable ? ' with Retry-After' : ''}`,
+    grpc ?? '',
+  ]);
+  return table(['Reason', 'HTTP', 'gRPC'], rows);
+}
+
+export function renderMetricTable(): string {
+  return table(
+    ['Metric', 'Type', 'Labels', 'Meaning'],
+    METRIC_TABLE.map(({ name, type, labels, help }) => [code(name), type, labels.map(code).join(', '), help]),
+  );
+}
+
+/** The text with what stands between `<!-- name:begin -->` and `<!-- name:end -->` replaced. Throws when it has no such markers. */
+export function replaceBetweenMarkers(text: string, name: string, content: string): string {
+  const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`Cannot find ${begin} and ${end} in this order`);
+  return `${text.slice(0, from + begin.length)}\n\n${content}\n${text.slice(to)}`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
+  return line(head) + line(head.map(() => '---')) + rows.map(line).join('');
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+function main(path: string, isCheck: boolean): number {
+  const written = readFileSync(path, 'utf8');
+  let fresh = written;
+  for (const [name, render] of Object.entries(TABLES)) fresh = replaceBetweenMarkers(fresh, name, render());
+  if (fresh === written) return 0;
+  if (isCheck) {
+    console.error('README.md is stale: run npm run docs');
+    return 1;
+  }
+  writeFileSync(path, fresh);
+  return 0;
+}
+
+const isProgram = process.argv[1] === fileURLToPath(import.meta.url);
+if (isProgram) process.exitCode = main(fileURLToPath(new URL('../README.md', import.meta.url)), process.argv.includes('--check'));

@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+/**
+ * The program: hands the process to the command line and ends with its exit code. Nothing else reads argv or env, or calls exit.
+ *
+ * CommonJS, because libuv reads UV_THREADPOOL_SIZE at the first use of its thread pool, and Node 20's loader of ES modules reads files on that
+ * pool: in an ES module this line came too late and 4 threads ran where 16 were asked for; here 16 run. Models, files and DNS share the pool.
+ */
+const { availableParallelism } = process.getBuiltinModule('node:os');
+process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(16, 2 * availableParallelism() + 4));
+
+// As process 1 of a container, signals that nobody listens to are lost. `serve` takes over when it is loaded.
+const endBySignal = (_name: string, number: number): never => process.exit(128 + number);
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+for (const signal of SIGNALS) process.on(signal, endBySignal);
+
+// A reader that goes away (`kserve-node inspect … | head`) is no reason to stop serving.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
+import('./cli/index.ts')
+  .then(({ runCli }) =>
+    runCli({
+      argv: process.argv.slice(2),
+      env: process.env,
+      stdout: process.stdout,
+      stderr: process.stderr,
+      events: process,
+      releaseSignals: () => {
+        for (const signal of SIGNALS) process.off(signal, endBySignal);
+      },
+      exit: (code) => process.exit(code),
+      terminationLogPath: '/dev/termination-log',
+    }),
+  )
+  .then(
+    (code) => process.exit(code),
+    (error: unknown) => {
+      process.stderr.write(`Internal fault: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exit(1);
+    },
+  );

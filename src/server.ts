@@ -1,0 +1,157 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Logger } from './core/context.ts';
+import { createDataplane } from './dataplane/index.ts';
+import { createInlineExecutor, createProcessExecutor } from './executor/index.ts';
+import { createHttpFrontend, createMetricsRoute, type HttpFrontend } from './protocol/http/index.ts';
+import { createOpenApiRoute } from './protocol/openapi/index.ts';
+import { createV1Routes, V1_SCHEMAS } from './protocol/v1-rest/index.ts';
+import { createGrpcServer, type GrpcFrontend } from './protocol/v2-grpc/index.ts';
+import { createV2Routes, V2_SCHEMAS } from './protocol/v2-rest/index.ts';
+import { createRepository, type CreateExecutor, type ModelRepository } from './repository/index.ts';
+import { cpuQuota, resolveBudget, type SchedulerObserver } from './scheduler/index.ts';
+import type { Settings } from './settings.ts';
+import { createLatencyLog, createMetrics, type Metrics } from './telemetry/index.ts';
+
+const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+/** libuv's own default. */
+const DEFAULT_POOL_SIZE = 4;
+
+/** How often health is told to gRPC watchers when nothing else says that something changed. */
+const HEALTH_REFRESH_MS = 500;
+
+export interface ServerDependencies {
+  readonly log: Logger;
+  /** UV_THREADPOOL_SIZE is read from it, and child processes get a part of it. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface RunningServer {
+  readonly httpUrl: string;
+  readonly grpcUrl?: string;
+  /** Not ready, lame duck, no more connections, drain, unload; within the grace period. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Loads the models, then opens the ports: whoever can connect gets answers. Rejects with ServingError when there is no model to serve or a port
+ * cannot be opened; nothing is left behind then. `signal` gives up.
+ */
+export async function startServer(
+  settings: Settings,
+  deps: ServerDependencies,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<RunningServer> {
+  const { log } = deps;
+  const metrics = createMetrics({ version: VERSION });
+  const repository = createModelRepository(settings, deps, metrics);
+  const { requestTimeoutMs } = settings.scheduler;
+  const dataplane = createDataplane({ requestTimeoutMs, serverName: 'kserve-node', version: VERSION }, { repository, observer: metrics.requests });
+  const http = createRestFrontend(settings, log, metrics, dataplane);
+  const grpc = settings.server.enableGrpc ? createGrpcFrontend(settings, log, dataplane) : undefined;
+  const { host, httpPort } = settings.server;
+  try {
+    await Promise.all([repository.start(signal), http.prepare()]);
+    const httpUrl = urlOf('http', host, await http.start(host, httpPort));
+    const grpcUrl = grpc === undefined ? undefined : urlOf('grpc', host, await grpc.start());
+    const healthTimer = setInterval(() => grpc?.refreshHealth(), HEALTH_REFRESH_MS).unref();
+    let stopped: Promise<void> | undefined;
+    return {
+      httpUrl,
+      ...(grpcUrl === undefined ? {} : { grpcUrl }),
+      stop: () => {
+        clearInterval(healthTimer);
+        return (stopped ??= stopInOrder(settings.server, log, { dataplane, http, grpc, repository }));
+      },
+    };
+  } catch (error) {
+    await Promise.allSettled([http.stop(0), grpc?.stop(0)]);
+    await repository.close(0);
+    throw error;
+  }
+}
+
+function createModelRepository(settings: Settings, { log, env }: ServerDependencies, metrics: Metrics): ModelRepository {
+  const { engine, executor, scheduler, server } = settings;
+  const { instances, intraOpThreads } = resolveBudget({
+    cpus: cpuQuota(),
+    instances: scheduler.instances,
+    intraOpThreads: engine.intraOpThreads,
+    poolSize: Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE),
+  });
+  const observeModel = (name: string): SchedulerObserver => ({
+    ...metrics.queue(name),
+    ...(settings.telemetry.enableLatencyLogging ? createLatencyLog(log, name) : {}),
+  });
+  const createExecutor: CreateExecutor = (purpose) => {
+    if (purpose.isolation === 'inline') return createInlineExecutor({ log });
+    const { modelName } = purpose;
+    const observer = {
+      lost: () => {
+        metrics.executorRestarted(modelName);
+      },
+    };
+    const childEntry = new URL('./executor/child.js', import.meta.url);
+    return createProcessExecutor({ childEntry, stopTimeoutMs: executor.stopTimeoutMs, env }, { log: log.child({ model: modelName }), observer });
+  };
+  return createRepository(
+    {
+      modelName: server.modelName,
+      modelDir: resolve(server.modelDir),
+      isolation: executor.isolation,
+      instances,
+      loadTimeoutMs: settings.repository.loadTimeoutMs,
+      maxQueueSize: scheduler.maxQueueSize,
+      engineOptions: { onnxBinding: engine.onnxBinding, provider: engine.provider, intraOpThreads, interOpThreads: engine.interOpThreads },
+    },
+    { createExecutor, observeModel, log },
+  );
+}
+
+type Dataplane = ReturnType<typeof createDataplane>;
+
+function createRestFrontend(settings: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane): HttpFrontend {
+  const deps = { dataplane, maxJsonDepth: settings.http.maxJsonDepth };
+  const routes = [...createV2Routes(deps), ...createV1Routes(deps), createMetricsRoute((accept) => metrics.render(accept))];
+  const openApi = createOpenApiRoute({ title: 'kserve-node', version: VERSION, routes, schemas: { ...V2_SCHEMAS, ...V1_SCHEMAS } });
+  return createHttpFrontend(settings.http, { routes: [...routes, openApi], log, observer: metrics.http });
+}
+
+function createGrpcFrontend({ server, grpc }: Settings, log: Logger, dataplane: Dataplane): GrpcFrontend {
+  return createGrpcServer({ ...grpc, host: server.host, port: server.grpcPort }, { dataplane, log });
+}
+
+interface Stages {
+  readonly dataplane: Dataplane;
+  readonly http: HttpFrontend;
+  readonly grpc: GrpcFrontend | undefined;
+  readonly repository: ModelRepository;
+}
+
+/** Models unload last: a request that was accepted finds its model. */
+async function stopInOrder(
+  { lameDuckMs, gracePeriodMs }: Settings['server'],
+  log: Logger,
+  { dataplane, http, grpc, repository }: Stages,
+): Promise<void> {
+  const endsAt = performance.now() + gracePeriodMs;
+  const left = (): number => Math.max(0, endsAt - performance.now());
+  log.info({ lameDuckMs, gracePeriodMs, inFlight: dataplane.inFlight }, 'Shutting down: not ready, still serving');
+  dataplane.beginShutdown();
+  http.drain();
+  grpc?.drain();
+  await new Promise((elapsed) => setTimeout(elapsed, lameDuckMs));
+  // A part of what is left belongs to the models, should a connection hold out to the end.
+  const drainMs = left() * 0.8;
+  await Promise.all([http.stop(drainMs), grpc?.stop(drainMs)]);
+  dataplane.stopAccepting();
+  await repository.close(left());
+  log.info({}, 'Shut down');
+}
+
+/** A wildcard address is not one to connect to. */
+function urlOf(scheme: 'http' | 'grpc', host: string, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  return `${scheme}://${name}:${String(port)}`;
+}

@@ -1,0 +1,76 @@
+import { engineSection, type EngineSettings } from './engine/options.ts';
+import { executorSection, type ExecutorSettings } from './executor/options.ts';
+import { loadOptions, serverSection, type OptionSources, type ServerOptions } from './options/index.ts';
+import { httpSection, type HttpSettings } from './protocol/http/options.ts';
+import { grpcSection, type GrpcSettings } from './protocol/v2-grpc/options.ts';
+import { repositorySection, type RepositorySettings } from './repository/options.ts';
+import { schedulerSection, type SchedulerSettings } from './scheduler/options.ts';
+import { telemetrySection, type TelemetrySettings } from './telemetry/options.ts';
+
+/** Every option there is, by the stage that reads it. Stages import the TYPES of their options only: the sections bring the schema library along. */
+export const SECTIONS = {
+  server: serverSection,
+  executor: executorSection,
+  engine: engineSection,
+  scheduler: schedulerSection,
+  repository: repositorySection,
+  http: httpSection,
+  grpc: grpcSection,
+  telemetry: telemetrySection,
+} as const;
+
+export interface ServerSettings extends Omit<ServerOptions, 'lameDuck'> {
+  /** Decided, and less than `gracePeriodMs`. */
+  readonly lameDuckMs: number;
+}
+
+/** What the user wants, complete, checked and frozen. Each stage receives its own member. */
+export interface Settings {
+  readonly server: ServerSettings;
+  readonly executor: ExecutorSettings;
+  readonly engine: EngineSettings;
+  readonly scheduler: SchedulerSettings;
+  readonly repository: RepositorySettings;
+  readonly http: HttpSettings;
+  readonly grpc: GrpcSettings;
+  readonly telemetry: TelemetrySettings;
+}
+
+export type LoadedSettings =
+  | { readonly ok: true; readonly settings: Settings; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+const LAME_DUCK_MS = 5000;
+
+/** Reads flags, variables and the config file. Never throws: the problems are all there are, one line each. */
+export function loadSettings(sources: OptionSources): LoadedSettings {
+  const loaded = loadOptions(SECTIONS, sources);
+  const contradictions = findContradictions(loaded.values.server);
+  if (!loaded.ok) return { ok: false, problems: [...loaded.problems, ...contradictions] };
+  if (contradictions.length > 0) return { ok: false, problems: contradictions };
+  const { lameDuck, ...server } = loaded.values.server;
+  const lameDuckMs = lameDuck === 'auto' ? automaticLameDuckMs(server.gracePeriodMs, sources.env) : lameDuck;
+  return {
+    ok: true,
+    settings: Object.freeze({ ...loaded.values, server: Object.freeze({ ...server, lameDuckMs }) }),
+    warnings: loaded.warnings,
+  };
+}
+
+/** Behind Knative's queue-proxy SIGTERM comes when no request can come any more: waiting would only delay the end. */
+function automaticLameDuckMs(gracePeriodMs: number, env: OptionSources['env']): number {
+  return env['K_SERVICE'] ? 0 : Math.min(LAME_DUCK_MS, gracePeriodMs / 2);
+}
+
+type PartialServerOptions = { readonly [P in keyof ServerOptions]: ServerOptions[P] | undefined };
+
+function findContradictions({ enableGrpc, httpPort, grpcPort, lameDuck, gracePeriodMs }: PartialServerOptions): string[] {
+  const problems: string[] = [];
+  if (enableGrpc && grpcPort !== undefined && grpcPort !== 0 && grpcPort === httpPort) {
+    problems.push(`--grpc_port: expected another port than --http_port, got ${grpcPort} for both`);
+  }
+  if (typeof lameDuck === 'number' && gracePeriodMs !== undefined && lameDuck >= gracePeriodMs) {
+    problems.push(`--lame_duck_seconds: expected less than --grace_period_seconds (${gracePeriodMs / 1000}), got ${lameDuck / 1000}`);
+  }
+  return problems;
+}
