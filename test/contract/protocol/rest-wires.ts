@@ -1,0 +1,156 @@
+import { ERROR_TABLE, type ErrorReason } from '../../../src/core/errors.ts';
+import type { Signature } from '../../../src/core/metadata.ts';
+import { fromJson, fromJsonValue, fromRaw, toJson, toRaw, type Outcome, type PlainRequest, type PlainTensor, type Value, type Wire } from './wire.ts';
+
+const statusOf = (reason: ErrorReason): string => String(ERROR_TABLE[reason].http);
+
+async function post(
+  url: string,
+  headers: Record<string, string>,
+  body: Uint8Array | string,
+): Promise<{ status: number; headers: Headers; body: Buffer }> {
+  const reply = await fetch(url, { method: 'POST', headers, body });
+  return { status: reply.status, headers: reply.headers, body: Buffer.from(await reply.arrayBuffer()) };
+}
+
+function failure(status: number, body: Buffer): Outcome {
+  const { error } = JSON.parse(body.toString()) as { error: string };
+  return { ok: false, status: String(status), message: error };
+}
+
+const inferPath = ({ model, version }: PlainRequest): string =>
+  `/v2/models/${encodeURIComponent(model)}${version === undefined ? '' : `/versions/${encodeURIComponent(version)}`}/infer`;
+
+interface JsonOutput {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: number[];
+  readonly data?: unknown[];
+  readonly parameters?: { readonly binary_data_size?: number };
+}
+
+interface JsonResponse {
+  readonly model_name: string;
+  readonly model_version?: string;
+  readonly id?: string;
+  readonly outputs: JsonOutput[];
+}
+
+export function v2JsonWire(url: string): Wire {
+  return {
+    name: 'v2 JSON',
+    statusOf,
+    close: () => undefined,
+    infer: async (request) => {
+      const body = toJson({
+        id: request.id,
+        parameters: request.parameters,
+        inputs: request.inputs.map(({ name, datatype, shape, values }) => ({ name, datatype, shape, data: values })),
+        outputs: request.outputs?.map((name) => ({ name })),
+      });
+      const reply = await post(url + inferPath(request), { 'content-type': 'application/json' }, body);
+      if (reply.status !== 200) return failure(reply.status, reply.body);
+      const parsed = fromJson(reply.body.toString()) as JsonResponse;
+      return {
+        ok: true,
+        response: {
+          model: parsed.model_name,
+          version: parsed.model_version,
+          id: parsed.id,
+          outputs: parsed.outputs.map(({ name, datatype, shape, data }) => ({
+            name,
+            datatype,
+            shape,
+            values: (data ?? []).map((value) => fromJsonValue(datatype, value)),
+          })),
+        },
+      };
+    },
+  };
+}
+
+export function v2BinaryWire(url: string): Wire {
+  return {
+    name: 'v2 binary',
+    statusOf,
+    close: () => undefined,
+    infer: async (request) => {
+      const raws = request.inputs.map(toRaw);
+      const head = Buffer.from(
+        toJson({
+          id: request.id,
+          parameters: { ...request.parameters, binary_data_output: true },
+          inputs: request.inputs.map(({ name, datatype, shape }, i) => ({
+            name,
+            datatype,
+            shape,
+            parameters: { binary_data_size: raws[i]?.length },
+          })),
+          outputs: request.outputs?.map((name) => ({ name, parameters: { binary_data: true } })),
+        }),
+      );
+      const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(head.length) };
+      const reply = await post(url + inferPath(request), headers, Buffer.concat([head, ...raws]));
+      if (reply.status !== 200) return failure(reply.status, reply.body);
+      let at = Number(reply.headers.get('inference-header-content-length') ?? reply.body.length);
+      const parsed = fromJson(reply.body.subarray(0, at).toString()) as JsonResponse;
+      const outputs = parsed.outputs.map(({ name, datatype, shape, parameters }): PlainTensor => {
+        const size = parameters?.binary_data_size ?? NaN;
+        const values = fromRaw(datatype, reply.body.subarray(at, at + size));
+        at += size;
+        return { name, datatype, shape, values };
+      });
+      return { ok: true, response: { model: parsed.model_name, version: parsed.model_version, id: parsed.id, outputs } };
+    },
+  };
+}
+
+function nest(values: readonly Value[], shape: readonly number[]): unknown {
+  const [first, ...rest] = shape;
+  if (first === undefined) return b64(values[0]);
+  const stride = rest.reduce((product, dimension) => product * dimension, 1);
+  return Array.from({ length: first }, (_, i) => nest(values.slice(i * stride, (i + 1) * stride), rest));
+}
+
+function flatten(nested: unknown): unknown[] {
+  return Array.isArray(nested) ? nested.flatMap(flatten) : [nested];
+}
+
+function shapeOf(nested: unknown): number[] {
+  return Array.isArray(nested) ? [nested.length, ...(nested.length > 0 ? shapeOf(nested[0]) : [])] : [];
+}
+
+/** v1 has no datatypes, ids, versions, parameters or requested outputs: the model's signature says what the numbers are. */
+export function v1Wire(url: string, signatureOf: (model: string) => Signature | undefined): Wire {
+  return {
+    name: 'v1',
+    statusOf,
+    close: () => undefined,
+    infer: async (request) => {
+      const columns = request.inputs.map((input) => ({ name: input.name, rows: nest(input.values, input.shape) }));
+      const single = columns.length === 1 ? columns[0] : undefined;
+      const rows = (columns[0]?.rows ?? []) as unknown[];
+      const instances = single
+        ? single.rows
+        : rows.map((_, i) => Object.fromEntries(columns.map(({ name, rows: column }) => [name, (column as unknown[])[i]])));
+      const reply = await post(
+        `${url}/v1/models/${encodeURIComponent(request.model)}:predict`,
+        { 'content-type': 'application/json' },
+        toJson({ instances }),
+      );
+      if (reply.status !== 200) return failure(reply.status, reply.body);
+      const { predictions } = fromJson(reply.body.toString()) as { predictions: unknown[] };
+      const signature = signatureOf(request.model);
+      const metadata = signature?.outputs ?? [];
+      const outputs = metadata.map(({ name, datatype }): PlainTensor => {
+        const column = metadata.length === 1 ? predictions : predictions.map((row) => (row as Record<string, unknown>)[name]);
+        return { name, datatype, shape: shapeOf(column), values: flatten(column).map((value) => fromJsonValue(datatype, value)) };
+      });
+      return { ok: true, response: { model: request.model, outputs } };
+    },
+  };
+}
+
+function b64(value: Value | undefined): unknown {
+  return value instanceof Uint8Array ? { b64: Buffer.from(value).toString('base64') } : value;
+}
