@@ -1,7 +1,7 @@
 import type { PackageDefinition } from '@grpc/proto-loader';
 import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import { ServingError } from '../../core/errors.ts';
-import { withMapEntryNames } from './descriptors.ts';
+import { asProtocWrites } from './descriptors.ts';
 import type { GrpcLibrary } from './library.ts';
 import { statusOf } from './status.ts';
 
@@ -28,7 +28,7 @@ export async function addReflection(grpc: GrpcLibrary, server: AddService, packa
       server.addService(service, Object.fromEntries(tracked) as typeof implementation);
     },
   };
-  new ReflectionService(await withMapEntryNames(packages)).addToServer(tracking);
+  new ReflectionService(await asProtocWrites(packages)).addToServer(tracking);
   return () => {
     const status = statusOf(grpc, new ServingError('server_not_ready', 'Server is shutting down'));
     for (const stream of streams) stream.emit('error', status);

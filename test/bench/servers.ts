@@ -1,0 +1,112 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { treeOf } from './process-tree.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 15_000;
+
+/** Exactly what ran, for the report. */
+export type Isolation = 'inline' | 'process';
+
+export interface Server {
+  readonly name: string;
+  readonly url: string;
+  /** The server's process and its children, as they are now. */
+  pids(): number[];
+  stop(): Promise<void>;
+}
+
+export interface ProductOptions {
+  readonly isolation: Isolation;
+  readonly modelName: string;
+  /** Below the repository's root. */
+  readonly modelDir: string;
+  readonly flags?: readonly string[];
+}
+
+export async function startProduct({ isolation, modelName, modelDir, flags = [] }: ProductOptions): Promise<Server> {
+  const [http, grpc] = [await freePort(), await freePort()];
+  const args = [
+    'dist/main.cjs',
+    'serve',
+    `--model_name=${modelName}`,
+    `--model_dir=${modelDir}`,
+    `--http_port=${http}`,
+    `--grpc_port=${grpc}`,
+    `--isolation=${isolation}`,
+    '--lame_duck_seconds=0',
+    ...flags,
+  ];
+  return start(`kserve-node ${isolation}`, args, http, '/v2/health/ready');
+}
+
+export async function startFloor(modelPath: string): Promise<Server> {
+  const port = await freePort();
+  return start('floor', ['test/bench/floor.mjs', modelPath, String(port)], port, '/');
+}
+
+export async function startIdle(): Promise<Server> {
+  const port = await freePort();
+  return start('idle node:http', ['test/bench/idle.mjs', String(port)], port, '/');
+}
+
+/** Resolves when it has burnt its time; `stop` ends it before. */
+export function startBurner(threads: number, milliseconds: number): { readonly done: Promise<unknown>; stop(): void } {
+  const child = spawn(process.execPath, ['test/bench/burner.mjs', String(threads), String(milliseconds)], { cwd: ROOT, stdio: 'inherit' });
+  return { done: once(child, 'exit'), stop: () => child.kill('SIGKILL') };
+}
+
+async function start(name: string, args: readonly string[], port: number, readyPath: string): Promise<Server> {
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
+  let complaint = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(-4000)));
+  const url = `http://127.0.0.1:${port}`;
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while ((await statusOf(url + readyPath)) !== 200) {
+    if (child.exitCode !== null || performance.now() > deadline) {
+      child.kill('SIGKILL');
+      throw new Error(`Cannot start ${name} (node ${args.join(' ')}):\n${complaint}`);
+    }
+    await sleep(50);
+  }
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`Cannot start ${name}`);
+  return { name, url, pids: () => treeOf(pid), stop: () => stop(child) };
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  await exited;
+  clearTimeout(timer);
+}
+
+/** 0 when nothing answers. */
+function statusOf(url: string): Promise<number> {
+  return new Promise((resolve) => {
+    get(url, { agent: false }, (response) => {
+      response.resume();
+      response.on('end', () => {
+        resolve(response.statusCode ?? 0);
+      });
+    }).on('error', () => {
+      resolve(0);
+    });
+  });
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
