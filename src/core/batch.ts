@@ -1,11 +1,12 @@
 import type { ServingError } from './errors.ts';
 import type { InferRequest, InferResponse } from './infer.ts';
+import type { StopSignal } from './stop-signal.ts';
 
 /** One request of a batch with its own way out: a run is stopped only when all members of it are gone. */
 export interface BatchMember {
   readonly request: InferRequest;
   /** Aborts when nobody waits for the answer any more: client gone, or deadline passed. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
 }
 
 /** Requests that run together. They are never merged tensors: rows are merged and split by the pipeline. */

@@ -1,5 +1,6 @@
 import type { Logger } from '../core/context.ts';
 import type { Signature } from '../core/metadata.ts';
+import type { StopSignal } from '../core/stop-signal.ts';
 import type { Tensor } from '../core/tensor.ts';
 
 /** Where a model lies: a directory that holds the files of exactly one version of it, or one model file. Absolute path. */
@@ -42,7 +43,7 @@ export interface EngineSession {
    * it alive until then. The outputs are those in `wanted` (all of the signature's when empty), in that order, in buffers of their own that belong to the caller.
    * Rejects with ServingError: invalid_request when the model refuses the inputs' shapes, cancelled when `signal` stopped it, else model_failed.
    */
-  run(inputs: readonly Tensor[], wanted: readonly string[], signal?: AbortSignal): Promise<readonly Tensor[]>;
+  run(inputs: readonly Tensor[], wanted: readonly string[], signal?: StopSignal): Promise<readonly Tensor[]>;
   /** Waits for runs in flight, then frees everything native. A later `run` rejects. */
   dispose(): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import type { Batch, BatchMember, BatchResult, Settled, StageTimings } from '../core/batch.ts';
 import { ERROR_TABLE, ServingError, type ErrorReason } from '../core/errors.ts';
 import type { InferRequest, InferResponse, RequestedOutput } from '../core/infer.ts';
+import type { StopSignal } from '../core/stop-signal.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { Frame } from './frame.ts';
 import {
@@ -77,7 +78,7 @@ function encodeMessage(message: InferRequest | InferResponse, tensors: readonly 
 }
 
 /** The requests of a `run` frame with the signals that `signalOf` gives them. Throws ServingError internal. */
-export function decodeBatch(frame: Frame, signalOf: (member: number) => AbortSignal): Batch {
+export function decodeBatch(frame: Frame, signalOf: (member: number) => StopSignal): Batch {
   const reader = new TensorReader(frame);
   const members = asArray(asRecord(frame.metadata, 'batch')['members'], 'members').map((wire, i) => ({
     request: decodeRequest(asRecord(wire, 'request'), reader),

@@ -1,6 +1,7 @@
 import type { Batch, BatchMember, BatchResult, Settled, StageTimings } from '../core/batch.ts';
 import { ServingError } from '../core/errors.ts';
 import type { InferResponse } from '../core/infer.ts';
+import type { StopSignal } from '../core/stop-signal.ts';
 import { createDeferred } from './deferred.ts';
 
 const NO_TIME: StageTimings = { preprocessMs: 0, predictMs: 0, postprocessMs: 0 };
@@ -57,8 +58,8 @@ export class RunningBatch {
     this.#resolve(failBatch(this.#batch, error));
   }
 
-  #listen(signal: AbortSignal, listener: () => void): void {
-    signal.addEventListener('abort', listener, { once: true });
+  #listen(signal: StopSignal, listener: () => void): void {
+    signal.addEventListener('abort', listener);
     this.#stopListening.push(() => {
       signal.removeEventListener('abort', listener);
     });

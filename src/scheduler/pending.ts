@@ -2,6 +2,7 @@ import type { BatchMember } from '../core/batch.ts';
 import type { RequestContext } from '../core/context.ts';
 import { ServingError } from '../core/errors.ts';
 import type { InferRequest, InferResponse } from '../core/infer.ts';
+import type { StopSignal } from '../core/stop-signal.ts';
 import type { FifoLinks } from './fifo.ts';
 
 /** `waiting` in the queue, `running` with its batch, `settled` once the caller has its answer. */
@@ -11,10 +12,10 @@ export type PendingState = 'waiting' | 'running' | 'settled';
 export type OnGone = (pending: Pending) => void;
 
 /**
- * One request from submit to its answer, settled exactly once. It is the member of its batch, and the listener on its client's signal
+ * One request from submit to its answer, settled exactly once. It is the member of its batch, the signal of its run, and the listener on its client's signal
  * (`handleEvent`), so that a request costs no closures; the listener goes when it settles.
  */
-export class Pending implements BatchMember, FifoLinks<Pending> {
+export class Pending implements BatchMember, StopSignal, FifoLinks<Pending> {
   previous: Pending | undefined = undefined;
   next: Pending | undefined = undefined;
   state: PendingState = 'waiting';
@@ -26,8 +27,8 @@ export class Pending implements BatchMember, FifoLinks<Pending> {
   readonly #onGone: OnGone;
   readonly #resolve: (response: InferResponse) => void;
   readonly #reject: (error: ServingError) => void;
-  #run: AbortController | undefined;
-  #goneBecause: ServingError | undefined;
+  #onStop: (() => void)[] | undefined;
+  #isGone = false;
 
   constructor(
     request: InferRequest,
@@ -47,13 +48,22 @@ export class Pending implements BatchMember, FifoLinks<Pending> {
     this.ctx.signal.addEventListener('abort', this);
   }
 
-  /** Aborts when nobody waits for the answer any more; made on first use, which may come after that. */
-  get signal(): AbortSignal {
-    if (this.#run === undefined) {
-      this.#run = new AbortController();
-      if (this.#goneBecause !== undefined) this.#run.abort(this.#goneBecause);
-    }
-    return this.#run.signal;
+  /** Aborts when nobody waits for the answer any more. */
+  get signal(): StopSignal {
+    return this;
+  }
+
+  get aborted(): boolean {
+    return this.#isGone;
+  }
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    (this.#onStop ??= []).push(listener);
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    const at = this.#onStop?.indexOf(listener) ?? -1;
+    if (at >= 0) this.#onStop?.splice(at, 1);
   }
 
   handleEvent(): void {
@@ -68,9 +78,11 @@ export class Pending implements BatchMember, FifoLinks<Pending> {
   /** Its run, if there is one, is told to stop. */
   giveUp(error: ServingError): void {
     this.#settle();
-    this.#goneBecause = error;
+    this.#isGone = true;
     this.#reject(error);
-    this.#run?.abort(error);
+    const listeners = this.#onStop ?? [];
+    this.#onStop = undefined;
+    for (const listener of listeners) listener();
   }
 
   /** What its run failed with. */

@@ -1,4 +1,5 @@
 import { invalidRequest, ServingError } from '../../core/errors.ts';
+import type { StopSignal } from '../../core/stop-signal.ts';
 import type { Signature, TensorMetadata } from '../../core/metadata.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import type { EngineSession } from '../engine.ts';
@@ -72,7 +73,7 @@ export class NativeSession implements EngineSession {
     stops.add(this.#stopRuns);
   }
 
-  async run(inputs: readonly Tensor[], wanted: readonly string[], signal?: AbortSignal): Promise<readonly Tensor[]> {
+  async run(inputs: readonly Tensor[], wanted: readonly string[], signal?: StopSignal): Promise<readonly Tensor[]> {
     if (this.#disposal !== undefined) throw disposed();
     if (isAborted(signal)) throw cancelled();
     checkInputs(this.#inputs, inputs);

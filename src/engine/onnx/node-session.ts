@@ -3,6 +3,7 @@ import type { Logger } from '../../core/context.ts';
 import { elementBytes, type Datatype } from '../../core/datatype.ts';
 import { invalidRequest, ServingError } from '../../core/errors.ts';
 import type { Signature, TensorMetadata } from '../../core/metadata.ts';
+import type { StopSignal } from '../../core/stop-signal.ts';
 import { checkTensor, isBytesData, viewData, type BytesData, type FixedSizeData, type Tensor } from '../../core/tensor.ts';
 import type { EngineOptions, EngineSession } from '../engine.ts';
 import { datatypeOfElement } from './element-types.ts';
@@ -102,7 +103,7 @@ class NodeSession implements EngineSession {
       log.warn({ outputs: [...this.#unreadable] }, 'Left out outputs that are no tensors: binding node cannot read them');
   }
 
-  async run(inputs: readonly Tensor[], wanted: readonly string[], signal?: AbortSignal): Promise<readonly Tensor[]> {
+  async run(inputs: readonly Tensor[], wanted: readonly string[], signal?: StopSignal): Promise<readonly Tensor[]> {
     if (this.#disposal !== undefined) throw disposed();
     if (isAborted(signal)) throw cancelled();
     for (const name of wanted) {

@@ -1,5 +1,6 @@
 import { invalidRequest, ServingError } from '../../core/errors.ts';
 import type { TensorMetadata } from '../../core/metadata.ts';
+import type { StopSignal } from '../../core/stop-signal.ts';
 import type { Tensor } from '../../core/tensor.ts';
 
 /** What native code would answer with a crash or a riddle: every input there once, none too many, datatypes right. Throws invalid_request. */
@@ -33,7 +34,7 @@ export function selectOutputs<T>(outputs: ReadonlyMap<string, T>, wanted: readon
 }
 
 /** Asked anew each time: a signal aborts between two looks. */
-export function isAborted(signal: AbortSignal | undefined): boolean {
+export function isAborted(signal: StopSignal | undefined): boolean {
   return signal?.aborted === true;
 }
 

@@ -1,6 +1,7 @@
+import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Connection } from './connection.ts';
+import { clientLeft, type Connection } from './connection.ts';
 import type { HttpExchange } from './exchange.ts';
 
 /** All open connections. Tells exchanges when their client has left, and the front end when the last reply is out. */
@@ -17,7 +18,10 @@ export class Connections {
   }
 
   open(socket: Socket): void {
-    const connection: Connection = { socket, exchanges: new Set(), isClosing: false };
+    const closed = new AbortController();
+    // As many as there are requests pipelined.
+    setMaxListeners(0, closed.signal);
+    const connection: Connection = { socket, exchanges: new Set(), closed, isClosing: false };
     this.#bySocket.set(socket, connection);
     this.#watching ??= setInterval(this.#watch, this.#watchMs).unref();
     socket.once('close', () => {
@@ -72,6 +76,7 @@ export class Connections {
   }
 }
 
-function leaveAll({ exchanges }: Connection): void {
+function leaveAll({ exchanges, closed }: Connection): void {
   for (const exchange of exchanges) exchange.leave();
+  closed.abort(clientLeft());
 }

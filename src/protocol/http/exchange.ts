@@ -4,7 +4,7 @@ import type { Logger } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
 import type { HttpCall } from '../../core/http.ts';
 import { BodyReader, type BodyLimits } from './body-reader.ts';
-import type { Connection, PendingExchange } from './connection.ts';
+import { clientLeft, type Connection, type PendingExchange } from './connection.ts';
 
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
@@ -34,7 +34,6 @@ export class HttpExchange implements HttpCall, PendingExchange {
   readonly #rootLog: Logger;
   readonly #onEnd: (exchange: HttpExchange, end: ExchangeEnd) => void;
   #log: Logger | undefined;
-  #controller: AbortController | undefined;
   #reader: BodyReader | undefined;
   #hasLeft = false;
   #onLeave: (() => void) | undefined;
@@ -71,12 +70,9 @@ export class HttpExchange implements HttpCall, PendingExchange {
     return this.request.headers as Readonly<Record<string, string | undefined>>;
   }
 
+  /** The connection's: whoever listens takes the listener away when the request is answered. */
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#hasLeft) this.#controller.abort(clientLeft());
-    }
-    return this.#controller.signal;
+    return this.connection.closed.signal;
   }
 
   get log(): Logger {
@@ -140,7 +136,6 @@ export class HttpExchange implements HttpCall, PendingExchange {
     if (this.isEnded) return;
     this.#hasLeft = true;
     this.#reader?.fail(clientLeft());
-    this.#controller?.abort(clientLeft());
     this.#onLeave?.();
     this.#end('client-left');
   }
@@ -150,8 +145,4 @@ export class HttpExchange implements HttpCall, PendingExchange {
     this.isEnded = true;
     this.#onEnd(this, end);
   }
-}
-
-function clientLeft(): ServingError {
-  return new ServingError('cancelled', 'Client closed the connection before the reply was complete');
 }

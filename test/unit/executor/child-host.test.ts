@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import type { Batch, BatchResult } from '../../../src/core/batch.ts';
@@ -138,7 +137,9 @@ describe('the child of the process executor', () => {
       Promise.resolve(
         pipeline({
           run: async (batch) => {
-            await once(batch.members[1]!.signal, 'abort');
+            await new Promise<void>((resolve) => {
+              batch.members[1]!.signal.addEventListener('abort', resolve);
+            });
             const responses = batch.members.map(({ signal }) =>
               signal.aborted
                 ? ({ ok: false, error: new ServingError('cancelled', 'stopped') } as const)
