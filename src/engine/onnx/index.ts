@@ -35,12 +35,21 @@ type Load = (file: string, header: ModelHeader | undefined, options: EngineOptio
 
 /** Libraries are imported here and not before. */
 async function chooseBinding(binding: EngineOptions['onnxBinding'], log: Logger): Promise<Load> {
+  silenceTelemetry();
   if (binding === 'node') return (await import('./node-session.ts')).loadNode;
   const reason = await probe();
   if (reason === undefined) return (await import('./native-load.ts')).loadNative;
   if (binding === 'native') throw new ServingError('model_failed', `Cannot load ONNX models with binding native: ${reason}`);
   warnOnce(reason, log);
   return (await import('./node-session.ts')).loadNode;
+}
+
+/**
+ * Before the library loads, because it looks once: without this ONNX Runtime for Linux writes a device id and a database below HOME, and sends events
+ * about sessions and models to its maker. Its API can turn that off only when it has begun. An operator who sets the variable decides.
+ */
+function silenceTelemetry(): void {
+  process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
 }
 
 /** Why the native binding cannot be used in this process; undefined when it can. */
