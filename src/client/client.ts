@@ -5,10 +5,10 @@ import type { InferenceResponse } from './inference-response.ts';
 
 /** PEM texts for `https://` and `grpcs://`. Without `ca` the platform's certificates are trusted. */
 export interface TlsFiles {
-  readonly ca?: string | Buffer;
+  readonly ca?: string | Uint8Array;
   /** For servers that ask the client for a certificate; given together with `key`. */
-  readonly cert?: string | Buffer;
-  readonly key?: string | Buffer;
+  readonly cert?: string | Uint8Array;
+  readonly key?: string | Uint8Array;
 }
 
 export interface ConnectOptions {

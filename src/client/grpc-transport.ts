@@ -5,7 +5,7 @@ import { errorFromStatus } from './grpc-errors.ts';
 import { decodeFlag, decodeIndex, decodeModelMetadata, decodeServerMetadata, encodeFields } from './grpc-messages.ts';
 import { InferenceError, invalidCall, invalidResponse, messageOf } from './inference-error.ts';
 import { InferenceResponse } from './inference-response.ts';
-import type { TransportOptions } from './transport-options.ts';
+import { pem, type TransportOptions } from './transport-options.ts';
 
 const SERVICE = '/inference.GRPCInferenceService/';
 const EMPTY = Buffer.alloc(0);
@@ -94,7 +94,9 @@ function createUnary({ address, authority, maxResponseBytes, tls }: TransportOpt
   async function open(): Promise<{ readonly grpc: Grpc; readonly client: Client }> {
     const grpc = await import('@grpc/grpc-js');
     const credentials =
-      address.protocol === 'grpcs:' ? grpc.credentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert)) : grpc.credentials.createInsecure();
+      address.protocol === 'grpcs:'
+        ? grpc.credentials.createSsl(pem(tls.ca) ?? null, pem(tls.key) ?? null, pem(tls.cert) ?? null)
+        : grpc.credentials.createInsecure();
     const port = address.port === '' ? (address.protocol === 'grpcs:' ? '443' : '80') : address.port;
     const limits = { 'grpc.max_receive_message_length': maxResponseBytes, 'grpc.max_send_message_length': -1 };
     const client = new grpc.Client(`${address.hostname}:${port}`, credentials, {
@@ -143,8 +145,4 @@ function createUnary({ address, authority, maxResponseBytes, tls }: TransportOpt
 
 function asIs(message: Buffer): Buffer {
   return message;
-}
-
-function pem(text: string | Buffer | undefined): Buffer | null {
-  return text === undefined ? null : Buffer.from(text);
 }

@@ -3,7 +3,7 @@ import { Agent as TlsAgent, request as requestHttps } from 'node:https';
 import { HEADER_LENGTH_HEADER, type EncodedBody } from '../codec/index.ts';
 import type { Attempt } from './client.ts';
 import { InferenceError, invalidCall, messageOf } from './inference-error.ts';
-import type { TransportOptions } from './transport-options.ts';
+import { pem, type TransportOptions } from './transport-options.ts';
 
 export interface RestRequest {
   readonly method: 'GET' | 'POST';
@@ -28,7 +28,7 @@ export interface RestCall {
 export function createRestCall({ address, authority, maxConnections, maxResponseBytes, tls }: TransportOptions): RestCall {
   const isTls = address.protocol === 'https:';
   const agentOptions = { keepAlive: true, maxSockets: maxConnections };
-  const agent = isTls ? new TlsAgent({ ...agentOptions, ...tls }) : new Agent(agentOptions);
+  const agent = isTls ? new TlsAgent({ ...agentOptions, ca: pem(tls.ca), cert: pem(tls.cert), key: pem(tls.key) }) : new Agent(agentOptions);
   const open = isTls ? requestHttps : requestHttp;
   const basePath = address.pathname.replace(/\/+$/, '');
   const target: RequestOptions = {

@@ -8,3 +8,8 @@ export interface TransportOptions {
   readonly maxConnections: number;
   readonly tls: TlsFiles;
 }
+
+/** Node's TLS takes texts and Buffers; a plain Uint8Array it would refuse. */
+export function pem(text: string | Uint8Array | undefined): Buffer | undefined {
+  return text === undefined ? undefined : Buffer.from(text);
+}
