@@ -5,6 +5,7 @@ import type { ModelIndexEntry, ModelMetadata, ServerMetadata } from '../core/met
 import { checkInputs } from '../pipeline/index.ts';
 import type { ModelRepository, ServedModel } from '../repository/index.ts';
 import type { DataplaneControl, DataplaneObserver, ResolvedModel } from './dataplane.ts';
+import { loggableRequestId } from './request-id.ts';
 import { readTimeoutMs } from './request-timeout.ts';
 import { checkRequestedOutputs, selectOutputs } from './requested-outputs.ts';
 import { checkSharedDimensions } from './shared-dimensions.ts';
@@ -135,7 +136,8 @@ class RepositoryDataplane implements DataplaneControl {
     checkRequestedOutputs(request.outputs, model.signature, model.name);
     const timeoutMs = Math.min(this.#requestTimeoutMs, readTimeoutMs(request.parameters));
     const deadline = Math.min(ctx.deadline, startedAt + timeoutMs);
-    const { id, protocol, signal, headers, log } = ctx;
+    const { protocol, signal, headers, log } = ctx;
+    const id = loggableRequestId(request.id) ?? ctx.id;
     const response = await model.scheduler.submit({ verb: 'infer', request }, { id, protocol, signal, deadline, headers, log });
     return {
       modelName: model.name,

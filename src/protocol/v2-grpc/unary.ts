@@ -3,6 +3,7 @@ import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc
 import { checkProtoMessage } from '../../codec/index.ts';
 import type { Logger, RequestContext } from '../../core/context.ts';
 import { ServingError, toServingError } from '../../core/errors.ts';
+import { loggableRequestId } from '../../dataplane/index.ts';
 import type { GrpcLibrary, Method } from './library.ts';
 import { isServerFault, statusOf } from './status.ts';
 
@@ -38,7 +39,7 @@ export class IncomingCall {
 
   constructor(call: ServerUnaryCall<Buffer, Buffer>) {
     this.headers = headersOf(call);
-    this.requestId = this.headers['x-request-id'] ?? '';
+    this.requestId = loggableRequestId(this.headers['x-request-id']) ?? '';
     this.deadline = performance.now() + (Number(call.getDeadline()) - Date.now());
     const controller = new AbortController();
     this.signal = controller.signal;
@@ -55,8 +56,9 @@ export class IncomingCall {
     return this.requestId;
   }
 
+  /** `id` is the message's own. */
   context(id: string, log: Logger): RequestContext {
-    this.requestId = id || this.requestId || randomUUID();
+    this.requestId = loggableRequestId(id) ?? (this.requestId || randomUUID());
     const { headers, deadline, signal } = this;
     return { id: this.requestId, protocol: 'v2-grpc', signal, deadline, headers, log: log.child({ requestId: this.requestId }) };
   }

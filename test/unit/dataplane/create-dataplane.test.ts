@@ -109,6 +109,19 @@ describe('infer', () => {
     expect(await infer({ id: '' })).toEqual({ modelName: 'm', modelVersion: '3', id: '', parameters, outputs: OUTPUTS });
   });
 
+  it.each([
+    ['one fit for logs under that id', 'mine-1', 'mine-1'],
+    ['a very long one', 'x'.repeat(129), 'ctx'],
+    ['one with a line break', 'a\nb', 'ctx'],
+    ['an empty one', '', 'ctx'],
+    ['none', undefined, 'ctx'],
+  ])('runs a request with %s, else under the id of its call', async (_name, id, expected) => {
+    const { infer, submitted } = setUp();
+    const response = await infer(id === undefined ? {} : { id });
+    expect(submitted[0]?.ctx.id).toBe(expected);
+    expect(response.id).toBe(id);
+  });
+
   it('selects the requested outputs in the requested order', async () => {
     const { infer } = setUp();
     expect((await infer({ outputs: [{ name: 'b' }, { name: 'a' }] })).outputs.map(({ name }) => name)).toEqual(['b', 'a']);

@@ -96,6 +96,18 @@ describe('GRPCInferenceService', () => {
     expect(first?.deadline).toBe(Infinity);
   });
 
+  it.each([
+    ['of a megabyte', 'i'.repeat(1_000_000)],
+    ['with a line break', 'a\nb'],
+  ])('ModelInfer with an id %s echoes it and keeps it out of the context', async (_name, id) => {
+    const reply = await rig.call('ModelInfer', fp32Request({ id }), { metadata: { 'x-request-id': 'theirs' } });
+    expect(reply['id']).toBe(id);
+    await rig.call('ModelInfer', fp32Request({ id }), { metadata: { 'x-request-id': 'x'.repeat(200) } });
+    const [first, second] = rig.dataplane.calls.map(({ ctx }) => ctx.id);
+    expect(first).toBe('theirs');
+    expect(second).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
   it('ModelInfer of an unknown model is NOT_FOUND even when its tensors are wrong', async () => {
     const inputs = [{ name: 'x', datatype: 'NONSENSE', shape: [-5] }];
     expect((await failure(rig.call('ModelInfer', { model_name: 'nobody', inputs }))).codeName).toBe('NOT_FOUND');
