@@ -108,7 +108,7 @@ class DirectoryRepository implements ModelRepository {
     } catch (error) {
       if (isServingError(error) && (error.reason === 'conflict' || error.reason === 'model_not_found')) throw error;
       const { message } = toServingError(error);
-      this.#deps.log.error({ model: name, err: error }, 'Model could not be loaded');
+      this.#logFailure(slot, error);
       throw new ServingError('model_not_ready', `Model with name ${name} is not ready. ${message}`, { cause: error });
     }
   }
@@ -135,12 +135,12 @@ class DirectoryRepository implements ModelRepository {
     const waiting = [...this.#slots.values()];
     const work = async (): Promise<void> => {
       for (let slot = waiting.shift(); slot !== undefined; slot = waiting.shift()) {
-        const { name, location } = slot;
+        const { location } = slot;
         try {
           await slot.load(() => Promise.resolve(location));
         } catch (error) {
           failures.push({ slot, error: toServingError(error) });
-          this.#deps.log.error({ model: name, path: location.path, err: error }, 'Model could not be loaded');
+          this.#logFailure(slot, error);
         }
       }
     };
@@ -152,6 +152,12 @@ class DirectoryRepository implements ModelRepository {
     await Promise.all(Array.from({ length: LOADS_AT_ONCE }, work));
     signal.removeEventListener('abort', giveUp);
     return failures;
+  }
+
+  /** What a ServingError says is about the model's files and takes one line; a stack would be about our code. */
+  #logFailure({ name, location: { path } }: ModelSlot, error: unknown): void {
+    const why = isServingError(error) ? { reason: error.message } : { err: error };
+    this.#deps.log.error({ model: name, path, ...why }, 'Model could not be loaded');
   }
 
   #wanted(): ModelSlot[] {

@@ -38,11 +38,14 @@ export class ModelSlot {
     return this.#serving?.isReady === true;
   }
 
-  /** Throws model_not_found for a version that is not the one served, model_not_ready when none is. */
+  /**
+   * Throws model_not_found for a version that is not the one served, and, as KServe has it, for a model that was unloaded or never came to serve: trying
+   * again would not help. Throws model_not_ready when nothing serves yet.
+   */
   find(version: string | undefined): ServedModel {
     if (version !== undefined && version !== this.#version) throw modelNotFound(this.name, version);
-    if (this.#serving === undefined) throw modelNotReady(this.name);
-    return this.#serving;
+    if (this.#serving !== undefined) return this.#serving;
+    throw this.isWanted || this.#operation !== undefined ? modelNotReady(this.name) : modelNotFound(this.name);
   }
 
   hasVersion(version: string): boolean {

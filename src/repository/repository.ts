@@ -23,11 +23,11 @@ export interface ModelRepository {
   /** Names of configured and loaded models, in the order of registration. */
   names(): readonly string[];
   /**
-   * The version asked for, or the newest. Throws model_not_found, or model_not_ready for a model that is loading, failed or unloaded; of several versions on disk only
-   * the newest is served, the others are not found.
+   * The version asked for, or the newest. Throws model_not_found, for an unloaded model too, or model_not_ready for one that is loading, or was configured and
+   * failed; of several versions on disk only the newest is served, the others are not found.
    */
   find(name: string, version?: string): ServedModel;
-  /** Throws model_not_found. */
+  /** False for a model that was unloaded. Throws model_not_found. */
   isReady(name: string, version?: string): boolean;
   /** True when at least one model is configured and all of them are ready. A model that was unloaded on request is configured no more. */
   isAllReady(): boolean;

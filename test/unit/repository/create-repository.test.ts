@@ -314,6 +314,18 @@ describe('unload', () => {
     expect([repository.names(), repository.isAllReady()]).toEqual([['b'], true]);
   });
 
+  it('leaves a model that requests do not find, is not ready, and is not to be tried again', async () => {
+    const { repository, start } = setUp(['a/model.onnx', 'b/model.onnx']);
+    await start();
+    await repository.unload('a');
+    expect(() => repository.find('a')).toThrow(expect.objectContaining({ reason: 'model_not_found' }));
+    expect(repository.isReady('a')).toBe(false);
+    const loaded = repository.load('a');
+    expect(() => repository.find('a')).toThrow(expect.objectContaining({ reason: 'model_not_ready' }));
+    await loaded;
+    expect(repository.find('a').isReady).toBe(true);
+  });
+
   it('throws model_not_found for a model that is unknown or not loaded', async () => {
     const { repository, start } = setUp(['model.onnx']);
     await start();
