@@ -40,8 +40,8 @@ export interface SchedulerObserver {
   queued?(depth: number): void;
   batchStarted?(size: number, waitMs: readonly number[]): void;
   batchFinished?(size: number, runMs: number, timings: StageTimings): void;
-  /** The scheduler itself gave the request up: overloaded, deadline_exceeded, cancelled or server_not_ready. */
   /** A request has its answer; after `batchFinished`. */
   answered?(ctx: RequestContext, waitMs: number, timings: StageTimings): void;
+  /** The scheduler itself gave the request up: overloaded, deadline_exceeded, cancelled or server_not_ready. */
   rejected?(reason: ErrorReason): void;
 }
