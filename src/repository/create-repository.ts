@@ -140,7 +140,8 @@ class DirectoryRepository implements ModelRepository {
           await slot.load(() => Promise.resolve(location));
         } catch (error) {
           failures.push({ slot, error: toServingError(error) });
-          this.#logFailure(slot, error);
+          // The failure of the only model is the caller's to report.
+          if (this.#slots.size > 1) this.#logFailure(slot, error);
         }
       }
     };
