@@ -20,7 +20,7 @@ export const schedulerSection = defineSection({
       schema: seconds({ zeroIsNone: true }),
       default: 300,
       flags: ['request_timeout'],
-      doc: 'longest time from arrival to answer, 0 for none; a request may ask for less',
+      doc: 'longest time from the decoded request to its answer, 0 for none; a request may ask for less',
     },
   },
 });
