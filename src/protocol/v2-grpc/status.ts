@@ -21,10 +21,11 @@ export function statusOf(grpc: GrpcLibrary, error: ServingError): Partial<Status
   return { code, details, metadata };
 }
 
-/** Ours to repair: logged with its stack. */
-export function isServerFault(error: ServingError): boolean {
-  const { http } = ERROR_TABLE[error.reason];
-  return http === 500 || http === 502;
+/** Faults of the server are errors, logged with their stack; times of overload are warnings; faults of clients are only for who looks for them. */
+export function severityOf({ reason }: ServingError): 'error' | 'warn' | 'debug' {
+  const { http } = ERROR_TABLE[reason];
+  if (http === 500 || http === 502 || reason === 'executor_lost') return 'error';
+  return http === 503 || http === 504 ? 'warn' : 'debug';
 }
 
 /** Lone surrogates, which percent-encoding refuses, become U+FFFD. */

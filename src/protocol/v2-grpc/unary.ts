@@ -5,7 +5,7 @@ import type { Logger, RequestContext } from '../../core/context.ts';
 import { ServingError, toServingError } from '../../core/errors.ts';
 import { loggableRequestId } from '../../dataplane/index.ts';
 import type { GrpcLibrary, Method } from './library.ts';
-import { isServerFault, statusOf } from './status.ts';
+import { severityOf, statusOf } from './status.ts';
 
 /** Silent by default; server.ts connects telemetry. */
 export interface GrpcObserver {
@@ -130,9 +130,9 @@ function checkSize(reply: Buffer, maxSendBytes: number): void {
 }
 
 function report(log: Logger, method: string, requestId: string, error: ServingError): void {
-  const fields = { method, requestId, reason: error.reason, ...error.details };
-  if (isServerFault(error)) log.error({ ...fields, err: error }, `gRPC call failed: ${error.message}`);
-  else log.debug(fields, `gRPC call refused: ${error.message}`);
+  const severity = severityOf(error);
+  const fields = { method, requestId, reason: error.reason, ...error.details, ...(severity === 'error' && { err: error }) };
+  log[severity](fields, `gRPC call failed: ${error.message}`);
 }
 
 /** The first value of each key; binary values in base64, as on the wire. */

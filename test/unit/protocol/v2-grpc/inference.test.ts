@@ -156,6 +156,19 @@ describe('GRPCInferenceService', () => {
     expect(records.map((record) => record.level)).toEqual(['debug']);
   });
 
+  it.each([
+    ['executor_lost', 'error'],
+    ['model_failed', 'error'],
+    ['deadline_exceeded', 'warn'],
+    ['model_not_ready', 'warn'],
+    ['overloaded', 'debug'],
+    ['cancelled', 'debug'],
+  ] as const)('a call that fails with %s is logged once at %s, as over REST', async (reason, level) => {
+    rig.dataplane.infer = () => Promise.reject(new ServingError(reason, 'Cannot do it'));
+    await failure(rig.call('ModelInfer', fp32Request()));
+    expect(records.map((record) => record.level)).toEqual([level]);
+  });
+
   it('a message that no header can hold arrives shortened', async () => {
     rig.dataplane.infer = () => Promise.reject(new ServingError('invalid_request', `\ud800 ${'é'.repeat(50_000)}`));
     const error = await failure(rig.call('ModelInfer', fp32Request()));
