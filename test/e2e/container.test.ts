@@ -71,7 +71,7 @@ async function expectAnswers({ httpUrl, grpcUrl }: Container): Promise<void> {
 }
 
 describe.each(['inline', 'process'])('in a container with --isolation=%s', (isolation) => {
-  // A file-size limit of 0 ends whoever writes to a file, root too; nobody can create one in /proc, or below a device.
+  // A file-size limit of 0 refuses every byte for a file, to root too; and nobody can create one in /proc, or below a device.
   it('needs no HOME and no place to write, listens on PORT and leaves at once behind Knative', async () => {
     const port = await freePort();
     const env = { PATH: process.env['PATH'] ?? '', PORT: String(port), K_SERVICE: 'digits', TMPDIR: '/dev/null/none' };

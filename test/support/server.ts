@@ -34,6 +34,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly nodeArgs?: readonly string[];
   readonly cwd?: string;
+  /** Another program than the checkout's. */
+  readonly main?: string;
   /** Do not wait until it is ready. */
   readonly isLoose?: boolean;
 }
@@ -43,7 +45,7 @@ export async function startServerProcess(args: readonly string[], options: Start
   const [httpPort, grpcPort] = [await freePort(), await freePort()];
   const argv = [
     ...(options.nodeArgs ?? []),
-    MAIN,
+    options.main ?? MAIN,
     'serve',
     '--host=127.0.0.1',
     `--http_port=${String(httpPort)}`,
