@@ -27,6 +27,7 @@ import('./cli/index.ts')
       releaseSignals: () => {
         for (const signal of SIGNALS) process.off(signal, endBySignal);
       },
+      onExit: (run) => process.once('exit', run),
       exit: (code) => process.exit(code),
       terminationLogPath: '/dev/termination-log',
     }),

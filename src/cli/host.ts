@@ -15,6 +15,8 @@ export interface Host {
    * stops watching, and a signal that came while modules were loading is lost.
    */
   releaseSignals(): void;
+  /** `run` is called, synchronously, when the process ends by itself or by `exit`. */
+  onExit(run: () => void): void;
   /** Ends the process at once. */
   exit(code: number): void;
   /** Kubernetes shows what stands in this file as the reason of a pod's end. */

@@ -3,7 +3,7 @@ import type { Logger } from '../core/context.ts';
 import { isServingError, ServingError } from '../core/errors.ts';
 import type { RunningServer, ServerDependencies } from '../server.ts';
 import { loadSettings, type Settings } from '../settings.ts';
-import { createLogger } from '../telemetry/index.ts';
+import { createLogger, gatherLines, type LogDestination } from '../telemetry/index.ts';
 import { renderExample } from './example.ts';
 import { EXIT_FAILED, EXIT_USAGE, type Host } from './host.ts';
 import { supervise, type Supervision } from './supervision.ts';
@@ -16,11 +16,14 @@ export async function runServe(args: readonly string[], host: Host, start?: Star
   const loaded = loadSettings({ argv: args, env: host.env, readFile: (path) => readFileSync(path, 'utf8') });
   if (!loaded.ok) return refuseOptions(loaded.problems, host);
   const { settings, warnings } = loaded;
-  const log = await createLogger(settings.telemetry, host.stderr);
+  const stderr = gatherLines(host.stderr, (flush) => {
+    host.onExit(flush);
+  });
+  const log = await createLogger(settings.telemetry, stderr);
   const supervision = supervise(host, log);
   try {
     for (const warning of warnings) log.warn({}, warning);
-    return await startAndWait(settings, host, log, supervision, start ?? (await import('../server.ts')).startServer);
+    return await startAndWait({ settings, host, stderr, log }, supervision, start ?? (await import('../server.ts')).startServer);
   } finally {
     supervision.release();
   }
@@ -36,14 +39,23 @@ function refuseOptions(problems: readonly string[], host: Host): number {
 /** What a stop may take beyond the grace period, within which it should be over. */
 const STOP_MARGIN_MS = 1000;
 
-async function startAndWait(settings: Settings, host: Host, log: Logger, supervision: Supervision, start: StartServer): Promise<number> {
+interface Serving {
+  readonly settings: Settings;
+  readonly host: Host;
+  /** Where `log` writes; lines that are to stand behind its records go there too. */
+  readonly stderr: LogDestination;
+  readonly log: Logger;
+}
+
+async function startAndWait(serving: Serving, supervision: Supervision, start: StartServer): Promise<number> {
+  const { settings, host, log } = serving;
   const giveUp = new AbortController();
   const starting = start(settings, { log, env: host.env }, giveUp.signal);
   let server: RunningServer | undefined;
   try {
     server = await Promise.race([starting, supervision.ended]);
   } catch (error) {
-    return reportStartFailure(error, settings, host, log);
+    return reportStartFailure(error, serving);
   }
   if (server !== undefined) {
     log.info({ httpUrl: server.httpUrl, grpcUrl: server.grpcUrl }, 'Serving');
@@ -79,12 +91,12 @@ async function settlesWithin(work: Promise<unknown>, timeoutMs: number): Promise
 }
 
 /** The reason goes out as the last line of stderr and to the termination log, in one line each. */
-function reportStartFailure(error: unknown, settings: Settings, host: Host, log: Logger): number {
+function reportStartFailure(error: unknown, { settings, host, stderr, log }: Serving): number {
   const line = describeStartFailure(error, settings);
   if (line === undefined) log.error({ error }, 'Cannot start');
   const shown = line ?? `Cannot start: ${error instanceof Error ? error.message : String(error)}`;
   const oneLine = `${shown.replaceAll(/\s*\n\s*/g, '; ')}\n`;
-  host.stderr.write(oneLine);
+  stderr.write(oneLine);
   writeTerminationLog(oneLine, host.terminationLogPath);
   return EXIT_FAILED;
 }

@@ -1,3 +1,5 @@
+import type { StopSignal } from './stop-signal.ts';
+
 /** The part of a logger that stages use; pino's loggers fit it. */
 export interface Logger {
   debug(fields: object, message: string): void;
@@ -18,10 +20,9 @@ export interface RequestContext {
   readonly id: string;
   readonly protocol: Protocol;
   /** Aborts when the client has left or cancelled; never by a deadline, which the scheduler watches. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** On the clock of `performance.now()`, milliseconds; Infinity without one. */
   readonly deadline: number;
   /** Request headers or gRPC metadata, names in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  readonly log: Logger;
 }

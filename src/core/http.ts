@@ -1,4 +1,5 @@
 import type { Logger } from './context.ts';
+import type { StopSignal } from './stop-signal.ts';
 
 /** One HTTP request as routes see it, whatever carried it (HTTP/1.1 through express, an HTTP/2 stream). */
 export interface HttpCall {
@@ -9,7 +10,7 @@ export interface HttpCall {
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly id: string;
   /** Aborts when the client closes the connection before the reply is complete. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly log: Logger;
   /** Milliseconds on the clock of `performance.now()`: when the request's head had arrived. */
   readonly receivedAt: number;
@@ -31,5 +32,7 @@ export interface HttpReply {
 export interface HttpRoute {
   readonly method: 'GET' | 'POST';
   readonly path: string;
+  /** Carries much traffic: adapters may find it before they look at the others. Such a path has one `:name` part. */
+  readonly isBusy?: true;
   handle(call: HttpCall): HttpReply | Promise<HttpReply>;
 }

@@ -1,3 +1,5 @@
+import type { StopSignal } from './stop-signal.ts';
+
 /**
  * Long work in slices. A generator yields wherever it may pause, so that one piece of code serves two drivers: small bodies run straight
  * through, large ones give the event loop back every few milliseconds and probes are answered meanwhile.
@@ -16,14 +18,14 @@ export function runSteps<T>(steps: Steps<T>): T {
 const SLICE_MS = 2;
 
 /** Runs to the end, giving the event loop back after each slice; stops early, rejecting with the signal's reason, when `signal` aborts. */
-export async function runStepsYielding<T>(steps: Steps<T>, signal?: AbortSignal): Promise<T> {
+export async function runStepsYielding<T>(steps: Steps<T>, signal?: StopSignal): Promise<T> {
   let sliceEnd = performance.now() + SLICE_MS;
   for (;;) {
     const step = steps.next();
     if (step.done === true) return step.value;
     if (performance.now() < sliceEnd) continue;
     await new Promise<void>((resolve) => setImmediate(resolve));
-    signal?.throwIfAborted();
+    if (signal?.aborted === true) throw signal.reason;
     sliceEnd = performance.now() + SLICE_MS;
   }
 }

@@ -136,9 +136,8 @@ class RepositoryDataplane implements DataplaneControl {
     checkRequestedOutputs(request.outputs, model.signature, model.name);
     const timeoutMs = Math.min(this.#requestTimeoutMs, readTimeoutMs(request.parameters));
     const deadline = Math.min(ctx.deadline, startedAt + timeoutMs);
-    const { protocol, signal, headers, log } = ctx;
     const id = loggableRequestId(request.id) ?? ctx.id;
-    const response = await model.scheduler.submit({ verb: 'infer', request }, { id, protocol, signal, deadline, headers, log });
+    const response = await model.scheduler.submit({ verb: 'infer', request }, { ...ctx, id, deadline });
     return {
       modelName: model.name,
       modelVersion: model.version,

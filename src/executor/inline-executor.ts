@@ -104,7 +104,8 @@ const DISPOSE_TIMEOUT_MS = 500;
 /** A pipeline with a way out for those who wait on it. */
 class InlineHost implements ModelHost {
   readonly #pipeline: Pipeline;
-  readonly #running = new Set<{ readonly batch: Batch; readonly resolve: (result: BatchResult) => void }>();
+  /** An array: a Set that grows and shrinks with each request leaves its old tables to the full collections. */
+  readonly #running: { readonly batch: Batch; readonly resolve: (result: BatchResult) => void }[] = [];
   #disposed: Promise<void> | undefined;
 
   constructor(pipeline: Pipeline) {
@@ -118,12 +119,12 @@ class InlineHost implements ModelHost {
   run(batch: Batch): Promise<BatchResult> {
     const { promise, resolve } = createDeferred<BatchResult>();
     const running = { batch, resolve };
-    this.#running.add(running);
+    this.#running.push(running);
     this.#pipeline.run(batch).then(resolve, (error: unknown) => {
       resolve(failBatch(batch, toServingError(error)));
     });
     return promise.finally(() => {
-      this.#running.delete(running);
+      this.#running.splice(this.#running.indexOf(running), 1);
     });
   }
 

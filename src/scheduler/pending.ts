@@ -2,7 +2,7 @@ import type { BatchMember } from '../core/batch.ts';
 import type { RequestContext } from '../core/context.ts';
 import { ServingError } from '../core/errors.ts';
 import type { InferRequest, InferResponse } from '../core/infer.ts';
-import type { StopSignal } from '../core/stop-signal.ts';
+import { StopSource, type StopSignal } from '../core/stop-signal.ts';
 import type { FifoLinks } from './fifo.ts';
 
 /** `waiting` in the queue, `running` with its batch, `settled` once the caller has its answer. */
@@ -12,10 +12,10 @@ export type PendingState = 'waiting' | 'running' | 'settled';
 export type OnGone = (pending: Pending) => void;
 
 /**
- * One request from submit to its answer, settled exactly once. It is the member of its batch, the signal of its run, and the listener on its client's signal
- * (`handleEvent`), so that a request costs no closures; the listener goes when it settles.
+ * One request from submit to its answer, settled exactly once. It is the member of its batch and the signal of its run, and listens to its client's signal until
+ * it settles.
  */
-export class Pending implements BatchMember, StopSignal, FifoLinks<Pending> {
+export class Pending extends StopSource implements BatchMember, FifoLinks<Pending> {
   previous: Pending | undefined = undefined;
   next: Pending | undefined = undefined;
   state: PendingState = 'waiting';
@@ -24,11 +24,9 @@ export class Pending implements BatchMember, StopSignal, FifoLinks<Pending> {
   readonly deadline: number;
   readonly submittedAt: number;
   readonly ctx: RequestContext;
-  readonly #onGone: OnGone;
+  readonly #onClientGone: () => void;
   readonly #resolve: (response: InferResponse) => void;
   readonly #reject: (error: ServingError) => void;
-  #onStop: (() => void)[] | undefined;
-  #isGone = false;
 
   constructor(
     request: InferRequest,
@@ -38,36 +36,22 @@ export class Pending implements BatchMember, StopSignal, FifoLinks<Pending> {
     resolve: (response: InferResponse) => void,
     reject: (error: ServingError) => void,
   ) {
+    super();
     this.request = request;
     this.deadline = ctx.deadline;
     this.submittedAt = submittedAt;
     this.ctx = ctx;
-    this.#onGone = onGone;
+    this.#onClientGone = () => {
+      onGone(this);
+    };
     this.#resolve = resolve;
     this.#reject = reject;
-    this.ctx.signal.addEventListener('abort', this);
+    ctx.signal.addEventListener('abort', this.#onClientGone);
   }
 
   /** Aborts when nobody waits for the answer any more. */
   get signal(): StopSignal {
     return this;
-  }
-
-  get aborted(): boolean {
-    return this.#isGone;
-  }
-
-  addEventListener(_type: 'abort', listener: () => void): void {
-    (this.#onStop ??= []).push(listener);
-  }
-
-  removeEventListener(_type: 'abort', listener: () => void): void {
-    const at = this.#onStop?.indexOf(listener) ?? -1;
-    if (at >= 0) this.#onStop?.splice(at, 1);
-  }
-
-  handleEvent(): void {
-    this.#onGone(this);
   }
 
   resolve(response: InferResponse): void {
@@ -78,11 +62,8 @@ export class Pending implements BatchMember, StopSignal, FifoLinks<Pending> {
   /** Its run, if there is one, is told to stop. */
   giveUp(error: ServingError): void {
     this.#settle();
-    this.#isGone = true;
     this.#reject(error);
-    const listeners = this.#onStop ?? [];
-    this.#onStop = undefined;
-    for (const listener of listeners) listener();
+    this.abort(error);
   }
 
   /** What its run failed with. */
@@ -93,7 +74,7 @@ export class Pending implements BatchMember, StopSignal, FifoLinks<Pending> {
 
   #settle(): void {
     this.state = 'settled';
-    this.ctx.signal.removeEventListener('abort', this);
+    this.ctx.signal.removeEventListener('abort', this.#onClientGone);
   }
 }
 

@@ -53,7 +53,8 @@ export class NativeSession implements EngineSession {
   readonly #outputs: ReadonlyMap<string, NativeOutput>;
   readonly #names: NativeStrings;
   readonly #idle: RunSlot[] = [];
-  readonly #running = new Set<RunSlot>();
+  /** An array: a Set that grows and shrinks with each run leaves its old tables to the full collections. */
+  readonly #running: RunSlot[] = [];
   readonly #stopRuns = (): void => {
     for (const slot of this.#running) this.#terminate(slot);
   };
@@ -107,7 +108,7 @@ export class NativeSession implements EngineSession {
   }
 
   async #waitAndFree(): Promise<void> {
-    if (this.#running.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    if (this.#running.length > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     stops.delete(this.#stopRuns);
     this.#idle.length = 0;
     this.#handles.releaseAll();
@@ -120,7 +121,7 @@ export class NativeSession implements EngineSession {
 
   #takeSlot(): RunSlot {
     const slot = this.#idle.pop() ?? this.#createSlot();
-    this.#running.add(slot);
+    this.#running.push(slot);
     return slot;
   }
 
@@ -134,9 +135,9 @@ export class NativeSession implements EngineSession {
     slot.handles.releaseAll();
     slot.inputs = [];
     if (wasTerminated) this.#runtime.check(this.#runtime.api.RunOptionsUnsetTerminate(slot.options));
-    this.#running.delete(slot);
+    this.#running.splice(this.#running.indexOf(slot), 1);
     this.#idle.push(slot);
-    if (this.#running.size === 0) this.#onIdle?.();
+    if (this.#running.length === 0) this.#onIdle?.();
   }
 
   #fill(slot: RunSlot, inputs: readonly Tensor[], outputs: readonly NativeOutput[]): void {

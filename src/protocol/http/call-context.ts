@@ -20,16 +20,7 @@ export const TIMEOUT_HEADERS: readonly HeaderDoc[] = [
 
 /** What travels with a request beyond the route. Throws invalid_request when the client's timeout header is not a positive number. */
 export function contextOf(call: HttpCall, protocol: Protocol): RequestContext {
-  return {
-    id: call.id,
-    protocol,
-    signal: call.signal,
-    deadline: call.receivedAt + timeoutOf(call.headers),
-    headers: call.headers,
-    get log() {
-      return call.log;
-    },
-  };
+  return { id: call.id, protocol, signal: call.signal, deadline: call.receivedAt + timeoutOf(call.headers), headers: call.headers };
 }
 
 /** The lesser of the two headers, in milliseconds; Infinity without them. */

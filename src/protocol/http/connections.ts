@@ -1,7 +1,6 @@
-import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { clientLeft, type Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
 import type { HttpExchange } from './exchange.ts';
 
 /** All open connections. Tells exchanges when their client has left, and the front end when the last reply is out. */
@@ -18,10 +17,7 @@ export class Connections {
   }
 
   open(socket: Socket): void {
-    const closed = new AbortController();
-    // As many as there are requests pipelined.
-    setMaxListeners(0, closed.signal);
-    const connection: Connection = { socket, exchanges: new Set(), closed, isClosing: false };
+    const connection: Connection = { socket, exchanges: [], isClosing: false };
     this.#bySocket.set(socket, connection);
     this.#watching ??= setInterval(this.#watch, this.#watchMs).unref();
     socket.once('close', () => {
@@ -37,14 +33,15 @@ export class Connections {
 
   began(exchange: HttpExchange): void {
     this.#active++;
-    exchange.connection.exchanges.add(exchange);
+    exchange.connection.exchanges.push(exchange);
   }
 
   ended(exchange: HttpExchange): void {
     this.#active--;
     const { connection } = exchange;
-    connection.exchanges.delete(exchange);
-    if (connection.isClosing && connection.exchanges.size === 0) connection.socket.destroySoon();
+    const at = connection.exchanges.indexOf(exchange);
+    if (at >= 0) connection.exchanges.splice(at, 1);
+    if (connection.isClosing && connection.exchanges.length === 0) connection.socket.destroySoon();
     if (this.#active === 0) this.#onQuiet?.();
   }
 
@@ -55,7 +52,7 @@ export class Connections {
   }
 
   closeIdle(): void {
-    for (const { socket, exchanges } of this.#bySocket.values()) if (exchanges.size === 0) socket.destroySoon();
+    for (const { socket, exchanges } of this.#bySocket.values()) if (exchanges.length === 0) socket.destroySoon();
   }
 
   destroyAll(): void {
@@ -76,7 +73,6 @@ export class Connections {
   }
 }
 
-function leaveAll({ exchanges, closed }: Connection): void {
-  for (const exchange of exchanges) exchange.leave();
-  closed.abort(clientLeft());
+function leaveAll({ exchanges }: Connection): void {
+  for (const exchange of [...exchanges]) exchange.leave();
 }

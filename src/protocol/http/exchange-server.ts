@@ -82,7 +82,7 @@ export class ExchangeServer {
     if (exchange.hasClientLeft) return;
     try {
       // With requests pipelined behind this one, the last of them closes the connection.
-      const close = this.isDraining && connection.exchanges.size === 1;
+      const close = this.isDraining && connection.exchanges.length === 1;
       if (await writeReply(exchange, reply, close)) connection.isClosing = true;
     } catch (thrown) {
       // A reply that cannot be written, e.g. with a header that is not text: nothing sensible can follow on this connection.

@@ -3,8 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
 import type { HttpCall } from '../../core/http.ts';
+import { StopSource } from '../../core/stop-signal.ts';
 import { BodyReader, type BodyLimits } from './body-reader.ts';
-import { clientLeft, type Connection, type PendingExchange } from './connection.ts';
+import type { Connection, PendingExchange } from './connection.ts';
 
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
@@ -36,6 +37,7 @@ export class HttpExchange implements HttpCall, PendingExchange {
   #log: Logger | undefined;
   #reader: BodyReader | undefined;
   #hasLeft = false;
+  readonly signal = new StopSource();
   #onLeave: (() => void) | undefined;
 
   constructor(
@@ -68,11 +70,6 @@ export class HttpExchange implements HttpCall, PendingExchange {
   /** Node joins repeated headers into one text; only set-cookie, which no request carries, would be a list. */
   get headers(): Readonly<Record<string, string | undefined>> {
     return this.request.headers as Readonly<Record<string, string | undefined>>;
-  }
-
-  /** The connection's: whoever listens takes the listener away when the request is answered. */
-  get signal(): AbortSignal {
-    return this.connection.closed.signal;
   }
 
   get log(): Logger {
@@ -136,6 +133,7 @@ export class HttpExchange implements HttpCall, PendingExchange {
     if (this.isEnded) return;
     this.#hasLeft = true;
     this.#reader?.fail(clientLeft());
+    this.signal.abort(clientLeft());
     this.#onLeave?.();
     this.#end('client-left');
   }
@@ -145,4 +143,8 @@ export class HttpExchange implements HttpCall, PendingExchange {
     this.isEnded = true;
     this.#onEnd(this, end);
   }
+}
+
+function clientLeft(): ServingError {
+  return new ServingError('cancelled', 'Client closed the connection before the reply was complete');
 }

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { ERROR_TABLE, type ServingError } from '../../core/errors.ts';
 import type { HttpReply } from '../../core/http.ts';
@@ -8,6 +9,9 @@ const RETRY_AFTER_SECONDS = '1';
 
 /** An unread body up to this size is read and dropped, to keep the connection; beyond it the connection closes. */
 const MAX_DROPPED_BYTES = 64 * 1024;
+
+/** Bodies up to this size are written together with the head. */
+const MAX_JOINED_BYTES = 16 * 1024;
 
 /** How long a closing connection still takes what the client is sending. */
 const LINGER_MS = 1000;
@@ -38,9 +42,16 @@ export async function writeReply(exchange: HttpExchange, reply: HttpReply, close
   response.writeHead(reply.status, headerList(reply.headers, length, exchange.id, isClosing));
   exchange.responseBytes = length;
   if (body === undefined || typeof body === 'string') response.end(body);
-  else if (body.length === 1) response.end(body[0]);
+  else if (length <= MAX_JOINED_BYTES) endJoined(response, body);
   else await writeChunks(exchange, body);
   return isClosing;
+}
+
+/** Node joins a short text with the head and writes both at once; bytes beside a head are more buffers for the kernel to gather, which costs more. */
+function endJoined(response: ServerResponse, chunks: readonly Uint8Array[]): void {
+  let text = '';
+  for (const { buffer, byteOffset, byteLength } of chunks) text += Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
+  response.end(text, 'latin1');
 }
 
 /** Names and values in turn: Node takes such a list as it is, where it would walk an object twice. */

@@ -30,6 +30,7 @@ export function createV1Routes({ dataplane, maxJsonDepth }: V1Dependencies): Doc
     {
       method: 'POST',
       path: '/v1/models/:model\\:predict',
+      isBusy: true,
       handle: (call) => predict(call, dataplane, maxJsonDepth),
       doc: {
         ...modelDoc('v1Predict', 'Run the model', 'PredictResponse'),

@@ -1,9 +1,9 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { decodeModelInferRequestSteps, encodeModelInferResponseSteps, peekModelInferRequest } from '../../codec/index.ts';
-import type { Logger } from '../../core/context.ts';
 import type { InferResponse } from '../../core/infer.ts';
 import type { TensorMetadata } from '../../core/metadata.ts';
 import { runSteps, runStepsYielding, type Steps } from '../../core/steps.ts';
+import type { StopSignal } from '../../core/stop-signal.ts';
 import { dataByteLength } from '../../core/tensor.ts';
 import type { Dataplane } from '../../dataplane/index.ts';
 import { INFERENCE_SERVICE, type LoadedLibrary } from './library.ts';
@@ -32,23 +32,23 @@ export function inferenceService(library: LoadedLibrary, deps: UnaryDependencies
       const metadata = dataplane.modelMetadata(name, given(version));
       return { ...metadata, inputs: metadata.inputs.map(wireMetadata), outputs: metadata.outputs.map(wireMetadata) };
     }),
-    ModelInfer: (message, call) => infer(message, call, dataplane, deps.log),
+    ModelInfer: (message, call) => infer(message, call, dataplane),
     ...repositoryHandlers(method, dataplane),
   };
   return Object.fromEntries(Object.entries(handlers).map(([name, handler]) => [name, unary(deps, name, handler)]));
 }
 
 /** The model is looked up before its tensors are decoded: what is unknown or loading costs nothing and is said first. */
-async function infer(message: Buffer, call: IncomingCall, dataplane: Dataplane, log: Logger): Promise<Buffer> {
+async function infer(message: Buffer, call: IncomingCall, dataplane: Dataplane): Promise<Buffer> {
   const head = peekModelInferRequest(message);
-  const context = call.context(head.id, log);
+  const context = call.context(head.id);
   dataplane.resolve(head.modelName, given(head.modelVersion));
   const { request, raw } = await drive(decodeModelInferRequestSteps(message), message.length, call.signal);
   const response = await dataplane.infer(request, context);
   return drive(encodeModelInferResponseSteps(response, { raw }), sizeOf(response), call.signal);
 }
 
-function drive<T>(steps: Steps<T>, bytes: number, signal: AbortSignal): T | Promise<T> {
+function drive<T>(steps: Steps<T>, bytes: number, signal: StopSignal): T | Promise<T> {
   return bytes < SLICED_BYTES ? runSteps(steps) : runStepsYielding(steps, signal);
 }
 

@@ -3,6 +3,7 @@ import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc
 import { checkProtoMessage } from '../../codec/index.ts';
 import type { Logger, RequestContext } from '../../core/context.ts';
 import { ServingError, toServingError } from '../../core/errors.ts';
+import { StopSource, type StopSignal } from '../../core/stop-signal.ts';
 import { loggableRequestId } from '../../dataplane/index.ts';
 import type { GrpcLibrary, Method } from './library.ts';
 import { severityOf, statusOf } from './status.ts';
@@ -33,7 +34,7 @@ export class IncomingCall {
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** On the clock of `performance.now()`. */
   readonly deadline: number;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   private isAnswered = false;
   private requestId: string;
 
@@ -41,12 +42,12 @@ export class IncomingCall {
     this.headers = headersOf(call);
     this.requestId = loggableRequestId(this.headers['x-request-id']) ?? '';
     this.deadline = performance.now() + (Number(call.getDeadline()) - Date.now());
-    const controller = new AbortController();
-    this.signal = controller.signal;
+    const stop = new StopSource();
+    this.signal = stop;
     const onCancelled = (): void => {
       // Emitted after each answer, too, and at the deadline, which is the scheduler's to watch.
       if (this.isAnswered || performance.now() >= this.deadline - CLOCK_TOLERANCE_MS) return;
-      controller.abort(new ServingError('cancelled', 'Call cancelled by the client'));
+      stop.abort(new ServingError('cancelled', 'Call cancelled by the client'));
     };
     if (call.cancelled) onCancelled();
     else call.once('cancelled', onCancelled);
@@ -57,10 +58,10 @@ export class IncomingCall {
   }
 
   /** `id` is the message's own. */
-  context(id: string, log: Logger): RequestContext {
+  context(id: string): RequestContext {
     this.requestId = loggableRequestId(id) ?? (this.requestId || randomUUID());
     const { headers, deadline, signal } = this;
-    return { id: this.requestId, protocol: 'v2-grpc', signal, deadline, headers, log: log.child({ requestId: this.requestId }) };
+    return { id: this.requestId, protocol: 'v2-grpc', signal, deadline, headers };
   }
 
   answered(): void {

@@ -13,7 +13,7 @@ const ACCEPTED = ['application/json', 'application/octet-stream'] as const;
 export function inferRoutes(deps: V2Dependencies): DocumentedRoute[] {
   const handle = (call: HttpCall): Promise<HttpReply> => infer(call, deps);
   return [
-    { method: 'POST', path: '/v2/models/:model/infer', handle, doc: { ...DOC, operationId: 'infer' } },
+    { method: 'POST', path: '/v2/models/:model/infer', isBusy: true, handle, doc: { ...DOC, operationId: 'infer' } },
     { method: 'POST', path: '/v2/models/:model/versions/:version/infer', handle, doc: { ...DOC, operationId: 'inferVersion' } },
   ];
 }

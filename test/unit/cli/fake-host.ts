@@ -12,6 +12,7 @@ export class FakeHost implements Host {
   listenersAtRelease: readonly (string | symbol)[] = [];
   readonly stdout: LogDestination;
   readonly stderr: LogDestination = { isTTY: false, write: (text) => (this.err += text) };
+  #flush: () => void = () => undefined;
   out = '';
   err = '';
 
@@ -26,12 +27,17 @@ export class FakeHost implements Host {
     this.listenersAtRelease = this.events.eventNames();
   }
 
+  onExit(run: () => void): void {
+    this.#flush = run;
+  }
+
   exit(code: number): void {
     this.exits.push(code);
   }
 
   /** Records of the log, which goes to stderr as JSON lines; other lines are left out. */
   get records(): Record<string, unknown>[] {
+    this.#flush();
     return this.err
       .split('\n')
       .filter((line) => line.startsWith('{'))

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SILENT_LOGGER, type RequestContext } from '../../../src/core/context.ts';
+import type { RequestContext } from '../../../src/core/context.ts';
 import { ServingError, modelNotFound, modelNotReady } from '../../../src/core/errors.ts';
 import type { InferRequest, InferResponse } from '../../../src/core/infer.ts';
 import type { Signature } from '../../../src/core/metadata.ts';
@@ -91,7 +91,7 @@ function setUp(
     infer: (request = {}, deadline = Infinity) =>
       dataplane.infer(
         { modelName: 'm', inputs: INPUTS, ...request },
-        { id: 'ctx', protocol: 'v2-grpc', signal: new AbortController().signal, deadline, headers: { a: 'b' }, log: SILENT_LOGGER },
+        { id: 'ctx', protocol: 'v2-grpc', signal: new AbortController().signal, deadline, headers: { a: 'b' } },
       ),
   };
 }

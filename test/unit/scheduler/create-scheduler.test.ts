@@ -32,7 +32,7 @@ function setUp(options: { readonly capacity?: number; readonly maxQueueSize?: nu
     scheduler,
     seen,
     submit: (id, { signal = new AbortController().signal, deadline = Infinity } = {}) => {
-      const ctx: RequestContext = { id, protocol: 'v2-rest', signal, deadline, headers: {}, log: SILENT_LOGGER };
+      const ctx: RequestContext = { id, protocol: 'v2-rest', signal, deadline, headers: {} };
       const answer = scheduler.submit({ verb: 'infer', request: requestOf(id) }, ctx);
       answer.catch(() => undefined);
       return answer;

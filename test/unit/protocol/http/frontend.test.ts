@@ -171,7 +171,7 @@ describe('connections', () => {
     const slow = [await nextSlow(), await nextSlow()];
     const aborted = slow.map(
       ({ call: { signal } }) =>
-        new Promise((resolve) => {
+        new Promise<void>((resolve) => {
           signal.addEventListener('abort', resolve);
         }),
     );
@@ -187,7 +187,7 @@ describe('connections', () => {
     const { port, nextSlow } = await start();
     const client = new RawClient(port).send(head('GET', '/slow'));
     const { call, release } = await nextSlow();
-    const aborted = new Promise((resolve) => {
+    const aborted = new Promise<void>((resolve) => {
       call.signal.addEventListener('abort', resolve);
     });
     client.socket.end();
@@ -204,7 +204,9 @@ describe('connections', () => {
       path: '/large',
       handle({ signal }) {
         left = new Promise((resolve) => {
-          signal.addEventListener('abort', resolve);
+          signal.addEventListener('abort', () => {
+            resolve('left');
+          });
         });
         return { status: 200, body: [chunk, chunk, chunk, chunk] };
       },
@@ -214,8 +216,7 @@ describe('connections', () => {
     client.socket.pause();
     client.send(head('GET', '/large'));
     await new Promise<void>((resolve) => client.socket.once('connect', resolve));
-    await expect.poll(() => left).toBeDefined();
-    await left;
+    await expect.poll(() => left).toBe('left');
     expect(outcomes).toEqual([expect.objectContaining({ route: '/large', status: 499 })]);
     client.socket.destroy();
     await expectServing(port);

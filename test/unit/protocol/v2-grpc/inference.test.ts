@@ -1,3 +1,4 @@
+import type { StopSignal } from '../../../../src/core/stop-signal.ts';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
@@ -188,13 +189,13 @@ describe('GRPCInferenceService', () => {
 describe('a running call', () => {
   let rig: Rig;
   /** Resolves with the context once infer runs; infer settles when the test says so. */
-  let started: Promise<AbortSignal>;
+  let started: Promise<StopSignal>;
   let deadline: number;
   let finish: () => void;
 
   beforeEach(async () => {
     rig = await Rig.start();
-    let onStart: (signal: AbortSignal) => void;
+    let onStart: (signal: StopSignal) => void;
     started = new Promise((resolve) => (onStart = resolve));
     rig.dataplane.infer = (request, ctx) =>
       new Promise((resolve, reject) => {
@@ -213,7 +214,9 @@ describe('a running call', () => {
   it('whose client cancels has its signal aborted', async () => {
     const { reply, call } = rig.begin('ModelInfer', fp32Request());
     const signal = await started;
-    const aborted = once(signal, 'abort');
+    const aborted = new Promise<void>((resolve) => {
+      signal.addEventListener('abort', resolve);
+    });
     call.cancel();
     expect((await failure(reply)).codeName).toBe('CANCELLED');
     await aborted;
@@ -234,7 +237,9 @@ describe('a running call', () => {
     const client = rig.connect({}, (wire.address() as AddressInfo).port);
     const failed = failure(rig.begin('ModelInfer', fp32Request(), {}, client).reply);
     const signal = await started;
-    const aborted = once(signal, 'abort');
+    const aborted = new Promise<void>((resolve) => {
+      signal.addEventListener('abort', resolve);
+    });
     for (const socket of sockets) socket.destroy();
     await aborted;
     expect((await failed).codeName).toBe('UNAVAILABLE');
