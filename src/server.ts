@@ -49,12 +49,13 @@ export async function startServer(
   const { requestTimeoutMs } = settings.scheduler;
   const dataplane = createDataplane({ requestTimeoutMs, serverName: 'kserve-node', version: VERSION }, { repository, observer: metrics.requests });
   const http = createRestFrontend(settings, log, metrics, dataplane);
-  const grpc = settings.server.enableGrpc ? createGrpcFrontend(settings, log, dataplane) : undefined;
+  const grpc = settings.server.enableGrpc ? createGrpcFrontend(settings, log, metrics, dataplane) : undefined;
   const { host, httpPort } = settings.server;
   try {
     await Promise.all([repository.start(signal), http.prepare()]);
-    const httpUrl = urlOf('http', host, await http.start(host, httpPort));
-    const grpcUrl = grpc === undefined ? undefined : urlOf('grpc', host, await grpc.start());
+    const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, httpPort), grpc?.start()]);
+    const httpUrl = urlOf('http', host, httpPortTaken);
+    const grpcUrl = grpcPortTaken === undefined ? undefined : urlOf('grpc', host, grpcPortTaken);
     const healthTimer = setInterval(() => grpc?.refreshHealth(), HEALTH_REFRESH_MS).unref();
     let stopped: Promise<void> | undefined;
     return {
@@ -118,8 +119,8 @@ function createRestFrontend(settings: Settings, log: Logger, metrics: Metrics, d
   return createHttpFrontend(settings.http, { routes: [...routes, openApi], log, observer: metrics.http });
 }
 
-function createGrpcFrontend({ server, grpc }: Settings, log: Logger, dataplane: Dataplane): GrpcFrontend {
-  return createGrpcServer({ ...grpc, host: server.host, port: server.grpcPort }, { dataplane, log });
+function createGrpcFrontend({ server, grpc }: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane): GrpcFrontend {
+  return createGrpcServer({ ...grpc, host: server.host, port: server.grpcPort }, { dataplane, log, observer: metrics.grpc });
 }
 
 interface Stages {

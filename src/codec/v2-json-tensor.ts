@@ -14,6 +14,7 @@ import { readParameters } from './v2-json-parameters.ts';
 const MAX_RANK = 255;
 /** More inputs than any model has; each costs memory beyond its bytes. */
 const MAX_TENSORS = 8192;
+const NO_BYTES = new Uint8Array(0);
 const BINARY_DATA_SIZE = 'binary_data_size';
 
 /** A tensor as the JSON gives it: with its data, or with the size of its part of the raw bytes behind the JSON. */
@@ -66,7 +67,7 @@ export function* completeTensors(tensors: readonly TensorFields[], raw: Uint8Arr
   const complete: Tensor[] = [];
   let from = 0;
   for (const { name, datatype, shape, parameters, data, binarySize = 0, what: tensor } of tensors) {
-    const bytes = raw?.subarray(from, from + binarySize) ?? new Uint8Array();
+    const bytes = raw?.subarray(from, from + binarySize) ?? NO_BYTES;
     from += binarySize;
     complete.push({
       name,

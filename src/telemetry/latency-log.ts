@@ -8,10 +8,17 @@ export interface LatencyLog {
 
 /** One record for each answer with the milliseconds of its stages, as KServe's `--enable_latency_logging` has it, under the request's own id. */
 export function createLatencyLog(log: Logger, model: string): LatencyLog {
+  const modelLog = log.child({ model });
   return {
     answered: ({ id }, waitMs, { preprocessMs, predictMs, postprocessMs }) => {
-      const stages = { queueMs: round(waitMs), preprocessMs: round(preprocessMs), predictMs: round(predictMs), postprocessMs: round(postprocessMs) };
-      log.info({ requestId: id, model, ...stages }, 'Answered');
+      const stages = {
+        requestId: id,
+        queueMs: round(waitMs),
+        preprocessMs: round(preprocessMs),
+        predictMs: round(predictMs),
+        postprocessMs: round(postprocessMs),
+      };
+      modelLog.info(stages, 'Answered');
     },
   };
 }

@@ -93,6 +93,12 @@ export const METRICS = {
     labels: ['method', 'status'],
     help: 'HTTP requests answered, those to unknown paths included',
   },
+  grpcRequests: {
+    name: 'kserve_node_grpc_requests_total',
+    type: 'counter',
+    labels: ['method', 'code'],
+    help: 'gRPC calls answered, by the name of their status code',
+  },
   httpRequestBytes: { name: 'kserve_node_http_request_bytes_total', type: 'counter', labels: [], help: 'Bytes of HTTP request bodies as received' },
   httpResponseBytes: { name: 'kserve_node_http_response_bytes_total', type: 'counter', labels: [], help: 'Bytes of HTTP response bodies as sent' },
   buildInfo: { name: 'kserve_node_build_info', type: 'gauge', labels: ['version', 'node_version'], help: 'Always 1; its labels say what runs' },

@@ -34,10 +34,16 @@ export interface HttpMetrics {
   finished(exchange: { readonly method: string; readonly status: number; readonly requestBytes: number; readonly responseBytes: number }): void;
 }
 
+/** One gRPC call. `method` is one of the service's own. */
+export interface GrpcMetrics {
+  callFinished(outcome: { readonly method: string; readonly code: string }): void;
+}
+
 /** Every metric of the process. Observers may be called from the first moment; they cost some field increments. */
 export interface Metrics {
   readonly requests: RequestMetrics;
   readonly http: HttpMetrics;
+  readonly grpc: GrpcMetrics;
   /** The queue of one model; for models that exist only, never for names that clients made up. The same name gives the same series. */
   queue(model: string): QueueMetrics;
   executorRestarted(model: string): void;
@@ -62,6 +68,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
   return {
     requests: observeRequests(series),
     http: observeHttp(series),
+    grpc: {
+      callFinished: ({ method, code }) => {
+        series.grpcRequests.with(method, code).add(1);
+      },
+    },
     queue: (model) => observeQueue(series, model),
     executorRestarted: (model) => {
       series.restarts.with(model).add(1);
@@ -91,6 +102,7 @@ function createSeries() {
     rejected: new NumberSeries(METRICS.rejected),
     restarts: new NumberSeries(METRICS.restarts),
     httpRequests: new NumberSeries(METRICS.httpRequests),
+    grpcRequests: new NumberSeries(METRICS.grpcRequests),
     httpRequestBytes: new NumberSeries(METRICS.httpRequestBytes),
     httpResponseBytes: new NumberSeries(METRICS.httpResponseBytes),
     buildInfo: new NumberSeries(METRICS.buildInfo),
@@ -111,6 +123,7 @@ function observeRequests(series: AllSeries): RequestMetrics {
 }
 
 function observeQueue(series: AllSeries, model: string): QueueMetrics {
+  let lastWaiting = 0;
   const depth = series.queueDepth.with(model);
   const wait = series.queueSeconds.with(model);
   const compute = series.computeSeconds.with(model);
@@ -121,7 +134,9 @@ function observeQueue(series: AllSeries, model: string): QueueMetrics {
   series.restarts.with(model);
   return {
     queued: (waiting) => {
-      depth.value = waiting;
+      // By what has changed: during a reload two queues of one model count here.
+      depth.add(waiting - lastWaiting);
+      lastWaiting = waiting;
     },
     batchStarted: (members, waitMs) => {
       size.observe(members);

@@ -53,7 +53,7 @@ describe('the twenty test images of digits', () => {
       const pixels = batch.inputs[0]!.data as Float32Array;
       const want = batch.outputs.find(({ name }) => name === 'probabilities')!.data as Float32Array;
       const labels = batch.outputs.find(({ name }) => name === 'label')!.data as BigInt64Array;
-    let correct = 0;
+      let correct = 0;
       for (let i = 0; i < 20; i++) {
         const image = { ...batch.inputs[0]!, shape: [1, 64], data: pixels.slice(i * 64, (i + 1) * 64) };
         const response = await client.infer('digits-mlp', { inputs: [image] });
@@ -61,8 +61,8 @@ describe('the twenty test images of digits', () => {
           expect(Math.abs(value - want[i * 10 + k]!)).toBeLessThanOrEqual(1e-5);
         });
         const label = Number(response.output('label', 'INT64')[0]);
-      expect(label).toBe(Number(labels[i]));
-      if (label === batch.trueLabels![i]) correct++;
+        expect(label).toBe(Number(labels[i]));
+        if (label === batch.trueLabels![i]) correct++;
       }
       expect(correct).toBe(18);
     },

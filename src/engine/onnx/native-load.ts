@@ -18,6 +18,15 @@ export function probeNative(): void {
   ortRuntime();
 }
 
+let isTold = false;
+
+/** Once for a process: the same is true of every model, and each says its provider when it is loaded. */
+function tellOnce(reason: string, log: Logger): void {
+  if (isTold) return;
+  isTold = true;
+  log.info({ provider: 'cpu', reason }, 'Running on cpu: the cuda provider cannot be used');
+}
+
 /** Loads a model file. Throws model_failed with one line that names the file and the reason. */
 export async function loadNative(file: string, header: ModelHeader | undefined, options: EngineOptions, log: Logger): Promise<EngineSession> {
   const runtime = ortRuntime();
@@ -27,7 +36,7 @@ export async function loadNative(file: string, header: ModelHeader | undefined, 
   } catch (thrown) {
     if (options.provider === 'cuda') throw thrown;
     const session = await loadWith(runtime, file, header, options, 'cpu');
-    log.info({ provider: 'cpu', reason: messageOf(thrown) }, 'Running on cpu: the cuda provider cannot be used');
+    tellOnce(messageOf(thrown), log);
     return session;
   }
 }
