@@ -72,7 +72,7 @@ describe('matching', () => {
   test.each([['with space'], ['x'.repeat(129)], ['caf\xe9']])('a request id that is not short and printable is replaced: %j', async (id) => {
     const { port } = await start();
     const client = new RawClient(port).send(Buffer.from(head('GET', '/hello', { 'x-request-id': id }), 'latin1'));
-    expect((await client.reply()).headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+    expect((await client.reply()).headers['x-request-id']).toMatch(/^[0-9a-f-]{36}-[0-9a-z]+$/);
   });
 });
 

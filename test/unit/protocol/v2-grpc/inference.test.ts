@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ERROR_TABLE, ServingError, type ErrorReason } from '../../../../src/core/errors.ts';
+import { ERROR_TABLE, ServingError, toServingError, type ErrorReason } from '../../../../src/core/errors.ts';
 import type { GrpcObserver } from '../../../../src/protocol/v2-grpc/index.ts';
 import { echo, failure, fp32Request, recordingLogger, Rig, type LogRecord } from './harness.ts';
 
@@ -204,7 +204,7 @@ describe('a running call', () => {
           resolve(echo(request));
         };
         ctx.signal.addEventListener('abort', () => {
-          reject(ctx.signal.reason as Error);
+          reject(toServingError(ctx.signal.reason));
         });
         onStart(ctx.signal);
       });

@@ -3,6 +3,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { SILENT_LOGGER } from '../../../../src/core/context.ts';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createGrpcServer } from '../../../../src/protocol/v2-grpc/index.ts';
+import { toServingError } from '../../../../src/core/errors.ts';
 import { echo, failure, FakeDataplane, fp32Request, recordingLogger, Rig, type LogRecord } from './harness.ts';
 
 async function startRig(...args: Parameters<typeof Rig.start>): Promise<Rig> {
@@ -22,7 +23,7 @@ function hold(rig: Rig): { readonly started: Promise<void>; release: () => void 
         resolve(echo(request));
       };
       signal.addEventListener('abort', () => {
-        reject(signal.reason as Error);
+        reject(toServingError(signal.reason));
       });
       onStart();
     });
