@@ -111,3 +111,10 @@ export function modelNotFound(name: string, version?: string): ServingError {
 export function modelNotReady(name: string): ServingError {
   return new ServingError('model_not_ready', `Model with name ${name} is not ready.`);
 }
+
+/** Faults of the server are errors, logged with their stack; times of overload are warnings; faults of clients are only for who looks for them. */
+export function severityOf({ reason }: ServingError): 'error' | 'warn' | 'debug' {
+  const { http } = ERROR_TABLE[reason];
+  if (http === 500 || http === 502 || reason === 'executor_lost') return 'error';
+  return http === 503 || http === 504 ? 'warn' : 'debug';
+}

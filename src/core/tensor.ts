@@ -138,6 +138,13 @@ export function dataByteLength(data: TensorData): number {
   return isBytesData(data) ? (data.offsets[data.offsets.length - 1] ?? 0) - (data.offsets[0] ?? 0) : data.byteLength;
 }
 
+/** Bytes that the data of all tensors takes in raw form. */
+export function totalByteLength(tensors: readonly Tensor[]): number {
+  let bytes = 0;
+  for (const { data } of tensors) bytes += dataByteLength(data);
+  return bytes;
+}
+
 /** True when values are held as bigint. */
 export function holdsBigInts(datatype: Datatype, data: TensorData): data is BigInt64Array | BigUint64Array {
   return isBigIntDatatype(datatype) && !isBytesData(data);

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '../../core/context.ts';
-import { ERROR_TABLE, isServingError, toServingError, type ServingError } from '../../core/errors.ts';
+import { ERROR_TABLE, isServingError, severityOf, toServingError, type ServingError } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
 import type { BodyLimits } from './body-reader.ts';
 import type { Connection } from './connection.ts';
@@ -110,17 +110,11 @@ export class ExchangeServer {
   };
 }
 
-/** Faults of the server with their stack, times of overload without, faults of clients only for who looks for them. */
 function logError(exchange: HttpExchange, error: ServingError): void {
   const status = ERROR_TABLE[error.reason].http;
   const fields = { method: exchange.method, route: exchange.route, status, reason: error.reason, details: error.details };
-  if (status === 500 || status === 502 || error.reason === 'executor_lost') {
-    exchange.log.error({ ...fields, err: rootOf(error) }, error.message);
-  } else if (status === 503 || status === 504) {
-    exchange.log.warn(fields, error.message);
-  } else {
-    exchange.log.debug(fields, error.message);
-  }
+  const severity = severityOf(error);
+  exchange.log[severity](severity === 'error' ? { ...fields, err: rootOf(error) } : fields, error.message);
 }
 
 /** What was really thrown: the wrapper's own stack says nothing. */

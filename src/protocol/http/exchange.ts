@@ -3,11 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
 import type { HttpCall } from '../../core/http.ts';
+import { loggableRequestId } from '../../core/request-id.ts';
 import { StopSource } from '../../core/stop-signal.ts';
 import { BodyReader, type BodyLimits } from './body-reader.ts';
 import type { Connection, PendingExchange } from './connection.ts';
 
-const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
 
 /** Random for each process, so that counting on makes ids that no other server makes; a random id for each request costs ten times as much. */
@@ -16,7 +16,7 @@ let lastRequest = 0;
 
 /** The client's id when it is short and printable, so that it can go into headers and logs; else a new one. */
 export function requestId(header: string | undefined): string {
-  return header !== undefined && REQUEST_ID.test(header) ? header : `${PROCESS_ID}-${(++lastRequest).toString(36)}`;
+  return loggableRequestId(header) ?? `${PROCESS_ID}-${(++lastRequest).toString(36)}`;
 }
 
 /** What ends an exchange: the reply was handed to the kernel, or the client has left. */

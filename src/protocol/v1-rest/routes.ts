@@ -1,7 +1,7 @@
 import { decodePredictRequest, encodePredictResponse } from '../../codec/index.ts';
 import { ServingError, modelNotReady } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
-import { dataByteLength } from '../../core/tensor.ts';
+import { totalByteLength } from '../../core/tensor.ts';
 import type { Dataplane } from '../../dataplane/index.ts';
 import {
   BODY_ERRORS,
@@ -89,9 +89,7 @@ async function predict(call: HttpCall, dataplane: Dataplane, maxDepth: number): 
   const body = await call.readBody();
   const form = await runCodec(decodePredictRequest(body, { modelName: name, signature, maxDepth }), body.byteLength, call.signal);
   const response = await dataplane.infer(form.request, ctx);
-  let bytes = 0;
-  for (const output of response.outputs) bytes += dataByteLength(output.data);
-  const encoded = await runCodec(encodePredictResponse(response, form), bytes, call.signal);
+  const encoded = await runCodec(encodePredictResponse(response, form), totalByteLength(response.outputs), call.signal);
   return { status: 200, headers: { 'content-type': encoded.contentType }, body: encoded.chunks };
 }
 

@@ -1,10 +1,9 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { decodeModelInferRequestSteps, encodeModelInferResponseSteps, peekModelInferRequest } from '../../codec/index.ts';
-import type { InferResponse } from '../../core/infer.ts';
 import type { TensorMetadata } from '../../core/metadata.ts';
 import { runSteps, runStepsYielding, type Steps } from '../../core/steps.ts';
 import type { StopSignal } from '../../core/stop-signal.ts';
-import { dataByteLength } from '../../core/tensor.ts';
+import { totalByteLength } from '../../core/tensor.ts';
 import type { Dataplane } from '../../dataplane/index.ts';
 import { INFERENCE_SERVICE, type LoadedLibrary } from './library.ts';
 import { repositoryHandlers } from './repository.ts';
@@ -45,17 +44,11 @@ async function infer(message: Buffer, call: IncomingCall, dataplane: Dataplane):
   dataplane.resolve(head.modelName, given(head.modelVersion));
   const { request, raw } = await drive(decodeModelInferRequestSteps(message), message.length, call.signal);
   const response = await dataplane.infer(request, context);
-  return drive(encodeModelInferResponseSteps(response, { raw }), sizeOf(response), call.signal);
+  return drive(encodeModelInferResponseSteps(response, { raw }), totalByteLength(response.outputs), call.signal);
 }
 
 function drive<T>(steps: Steps<T>, bytes: number, signal: StopSignal): T | Promise<T> {
   return bytes < SLICED_BYTES ? runSteps(steps) : runStepsYielding(steps, signal);
-}
-
-function sizeOf(response: InferResponse): number {
-  let total = 0;
-  for (const output of response.outputs) total += dataByteLength(output.data);
-  return total;
 }
 
 function wireMetadata({ name, datatype, shape }: TensorMetadata): Pick<TensorMetadata, 'name' | 'datatype' | 'shape'> {

@@ -21,13 +21,6 @@ export function statusOf(grpc: GrpcLibrary, error: ServingError): Partial<Status
   return { code, details, metadata };
 }
 
-/** Faults of the server are errors, logged with their stack; times of overload are warnings; faults of clients are only for who looks for them. */
-export function severityOf({ reason }: ServingError): 'error' | 'warn' | 'debug' {
-  const { http } = ERROR_TABLE[reason];
-  if (http === 500 || http === 502 || reason === 'executor_lost') return 'error';
-  return http === 503 || http === 504 ? 'warn' : 'debug';
-}
-
 /** Lone surrogates, which percent-encoding refuses, become U+FFFD. */
 function headerText(message: string): string {
   const text = message.length > MAX_DETAILS_LENGTH ? `${message.slice(0, MAX_DETAILS_LENGTH)}…` : message;

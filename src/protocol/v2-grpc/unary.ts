@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import { checkProtoMessage } from '../../codec/index.ts';
 import type { Logger, RequestContext } from '../../core/context.ts';
-import { ServingError, toServingError } from '../../core/errors.ts';
+import { ServingError, severityOf, toServingError } from '../../core/errors.ts';
 import { StopSource, type StopSignal } from '../../core/stop-signal.ts';
-import { loggableRequestId } from '../../dataplane/index.ts';
+import { loggableRequestId } from '../../core/request-id.ts';
 import type { GrpcLibrary, Method } from './library.ts';
-import { severityOf, statusOf } from './status.ts';
+import { statusOf } from './status.ts';
 
 /** Silent by default; server.ts connects telemetry. */
 export interface GrpcObserver {

@@ -1,8 +1,7 @@
 import { decodeInferRequest, encodeInferResponse, HEADER_LENGTH_HEADER, parseHeaderLength } from '../../codec/index.ts';
 import { invalidRequest } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
-import type { InferResponse } from '../../core/infer.ts';
-import { dataByteLength } from '../../core/tensor.ts';
+import { totalByteLength } from '../../core/tensor.ts';
 import { contextOf, BODY_ERRORS, modelOf, readMediaType, runCodec, TIMEOUT_HEADERS, type DocumentedRoute, type HeaderDoc } from '../http/index.ts';
 import type { V2Dependencies } from './dependencies.ts';
 
@@ -35,7 +34,7 @@ async function infer(call: HttpCall, { dataplane, maxJsonDepth }: V2Dependencies
   });
   const request = await runCodec(steps, body.byteLength, call.signal);
   const response = await dataplane.infer(request, ctx);
-  const encoded = await runCodec(encodeInferResponse(response, request), outputBytes(response), call.signal);
+  const encoded = await runCodec(encodeInferResponse(response, request), totalByteLength(response.outputs), call.signal);
   const headers: Record<string, string> = { 'content-type': encoded.contentType };
   if (encoded.headerLength !== undefined) headers[LENGTH_HEADER] = String(encoded.headerLength);
   return { status: 200, headers, body: encoded.chunks };
@@ -50,12 +49,6 @@ function readHeaderLength({ headers }: HttpCall): number | undefined {
     throw invalidRequest(`Cannot read the body: expected header ${HEADER_LENGTH_HEADER} beside Content-Type ${mediaType}, got none`);
   }
   return undefined;
-}
-
-function outputBytes(response: InferResponse): number {
-  let bytes = 0;
-  for (const output of response.outputs) bytes += dataByteLength(output.data);
-  return bytes;
 }
 
 const LENGTH_HEADER_DOC: HeaderDoc = {
