@@ -26,6 +26,17 @@ describe('gatherLines', () => {
     expect(writes).toEqual([info('a') + info('b')]);
   });
 
+  it('pauses between writes when lines come turn after turn', async () => {
+    const { writes, write } = gatherTo();
+    for (let turn = 0; turn < 5; turn++) {
+      write(info(String(turn)));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(writes).toEqual([info('0')]);
+    await expect.poll(() => writes.join('')).toBe([0, 1, 2, 3, 4].map((turn) => info(String(turn))).join(''));
+    expect(writes).toHaveLength(2);
+  });
+
   it('writes a warning at once, after what came before it', () => {
     const { writes, write } = gatherTo();
     write(info('a'));
