@@ -14,6 +14,7 @@ const COMMA = 0x2c;
 const MAX_INTEGER_TEXT = 12;
 /** "-9223372036854775808," and shorter. */
 const MAX_BIGINT_TEXT = 21;
+const FEW_BIGINTS = 4;
 const TRUE = Buffer.from('true');
 const FALSE = Buffer.from('false');
 const MAX_BOOL_TEXT = 6;
@@ -89,6 +90,10 @@ function writeBigInts(writer: JsonWriter, data: BigInt64Array | BigUint64Array, 
   writer.reserve((to - from) * MAX_BIGINT_TEXT);
   const { buffer } = writer;
   const isSigned = data instanceof BigInt64Array;
+  if (to - from <= FEW_BIGINTS) {
+    writeFewBigInts(writer, data, from, to);
+    return;
+  }
   const words = new Uint32Array(data.buffer, data.byteOffset, data.length * 2);
   let { pos } = writer;
   for (let index = from; index < to; index++) {
@@ -100,6 +105,11 @@ function writeBigInts(writer: JsonWriter, data: BigInt64Array | BigUint64Array, 
     else pos += buffer.write(String(data[index]), pos, 'latin1');
   }
   writer.pos = pos;
+}
+
+/** A label or two: making another view of the memory costs more than the BigInts. */
+function writeFewBigInts(writer: JsonWriter, data: BigInt64Array | BigUint64Array, from: number, to: number): void {
+  for (let index = from; index < to; index++) writer.ascii(index > from ? `,${String(data[index])}` : String(data[index]));
 }
 
 function writeBools(writer: JsonWriter, data: NumberData, from: number, to: number): void {

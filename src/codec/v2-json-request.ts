@@ -9,6 +9,7 @@ import { skipValue } from './json/skip.ts';
 import { checkUtf8 } from './json/utf8.ts';
 import { splitBody } from './v2-header-length.ts';
 import { readParameters } from './v2-json-parameters.ts';
+import { decodePlainRequest } from './v2-json-plain.ts';
 import { completeTensors, readTensors, type TensorFields } from './v2-json-tensor.ts';
 import { decodeRawRequest } from './v2-raw-request.ts';
 
@@ -32,6 +33,9 @@ export interface DecodeInferOptions {
  * may be in lower case. When an input has both `data` and `binary_data_size`, `data` counts, as in KServe. Throws invalid_request only.
  */
 export function* decodeInferRequest(body: Uint8Array, options: DecodeInferOptions): Steps<InferRequest> {
+  const { modelName, modelVersion } = options;
+  const plain = options.headerLength === undefined ? decodePlainRequest(body, options.maxDepth) : undefined;
+  if (plain !== undefined) return modelVersion === undefined ? { modelName, ...plain } : { modelName, modelVersion, ...plain };
   const { json, raw } = splitBody(body, options.headerLength, 'request');
   if (options.headerLength === 0) return decodeRawRequest(body, options);
   yield* checkUtf8(json, 'request body');
@@ -40,8 +44,8 @@ export function* decodeInferRequest(body: Uint8Array, options: DecodeInferOption
   reader.expectEnd();
   if (fields.inputs === undefined) throw invalidRequest('Cannot decode request: expected a field "inputs", got none');
   return {
-    modelName: options.modelName,
-    ...(options.modelVersion === undefined ? {} : { modelVersion: options.modelVersion }),
+    modelName,
+    ...(modelVersion === undefined ? {} : { modelVersion }),
     ...(fields.id === undefined ? {} : { id: fields.id }),
     ...(fields.parameters === undefined ? {} : { parameters: fields.parameters }),
     inputs: yield* completeTensors(fields.inputs, raw, 'request'),

@@ -2,6 +2,9 @@
 const FIRST_CHUNK_BYTES = 1 << 10;
 const SECOND_CHUNK_BYTES = 1 << 16;
 const MAX_CHUNK_BYTES = 1 << 20;
+/** Characters that are written faster one by one than by a call into the platform. */
+const SHORT_TEXT = 32;
+const ASCII = /^[\x20-\x7e]*$/;
 
 /**
  * Gathers a JSON document as a list of chunks; nothing is ever joined or copied twice. Those who write in bulk call `reserve`, write into `buffer`
@@ -34,12 +37,21 @@ export class JsonWriter {
   /** Text of ASCII characters, as it is. */
   ascii(text: string): void {
     this.reserve(text.length);
-    this.pos += this.buffer.write(text, this.pos, 'latin1');
+    if (text.length > SHORT_TEXT) this.pos += this.buffer.write(text, this.pos, 'latin1');
+    else {
+      const { buffer, pos } = this;
+      for (let index = 0; index < text.length; index++) buffer[pos + index] = text.charCodeAt(index);
+      this.pos = pos + text.length;
+    }
   }
 
   /** A JSON string; lone surrogates are escaped. */
   string(text: string): void {
     const json = JSON.stringify(text);
+    if (json.length <= SHORT_TEXT && ASCII.test(json)) {
+      this.ascii(json);
+      return;
+    }
     this.reserve(json.length * 3);
     this.pos += this.buffer.write(json, this.pos);
   }
