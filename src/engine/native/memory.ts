@@ -31,13 +31,14 @@ export function readCString(address: Pointer): string {
 export class NativeWords {
   readonly unsigned: BigUint64Array;
   readonly signed: BigInt64Array;
-  readonly #address: Pointer;
+  readonly #addresses: readonly Pointer[];
 
   constructor(length: number) {
     const buffer = new ArrayBuffer(Math.max(length, 1) * 8);
     this.unsigned = new BigUint64Array(buffer);
     this.signed = new BigInt64Array(buffer);
-    this.#address = addressOf(this.unsigned);
+    const start = addressOf(this.unsigned);
+    this.#addresses = Array.from(this.unsigned, (_, index) => start + BigInt(index * 8));
   }
 
   get length(): number {
@@ -46,7 +47,9 @@ export class NativeWords {
 
   /** Valid while this object is referenced. */
   addressAt(index: number): Pointer {
-    return this.#address + BigInt(index * 8);
+    const address = this.#addresses[index];
+    if (address === undefined) throw new RangeError(`No word ${index} among ${this.length}`);
+    return address;
   }
 
   numberAt(index: number): number {

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { isFixedCostNode, MOST_FIXED_COST_NODES } from './fixed-cost.ts';
 import { mapKey } from './map-keys.ts';
 import { bufferFields, ProtoReader, readVarints, type ProtoField } from './proto-reader.ts';
 
@@ -17,6 +18,8 @@ export interface ModelHeader {
   readonly metadata: readonly (readonly [key: string, value: string])[];
   /** Keys, in the order of columns, of outputs that ZipMap nodes make. */
   readonly mapKeys: ReadonlyMap<string, readonly (string | number)[]>;
+  /** True when what a run costs is known to follow from the sizes of its inputs, whatever their values. */
+  readonly hasFixedCost: boolean;
 }
 
 const MAX_TEXT = 1024;
@@ -25,7 +28,18 @@ const MAX_ENTRIES = 64;
 const MAX_MESSAGE = 1024 * 1024;
 
 /** Field numbers of onnx.proto. */
-const MODEL = { irVersion: 1, producerName: 2, producerVersion: 3, domain: 4, modelVersion: 5, description: 6, graph: 7, opset: 8, metadata: 14 };
+const MODEL = {
+  irVersion: 1,
+  producerName: 2,
+  producerVersion: 3,
+  domain: 4,
+  modelVersion: 5,
+  description: 6,
+  graph: 7,
+  opset: 8,
+  metadata: 14,
+  functions: 25,
+};
 const GRAPH = { node: 1, name: 2, output: 12 };
 const NODE = { output: 2, opType: 4, attribute: 5 };
 const ATTRIBUTE = { ints: 8, strings: 9 };
@@ -42,6 +56,8 @@ interface Draft {
   opsets: { domain: string; version: number }[];
   metadata: [string, string][];
   mapKeys: Map<string, (string | number)[]>;
+  hasFixedCost: boolean;
+  hasFunctions: boolean;
 }
 
 /** Reads the header of an `.onnx` file. Throws an Error that says why when it is no ModelProto, or has no graph. */
@@ -71,11 +87,14 @@ async function readModel(reader: ProtoReader): Promise<Draft> {
     opsets: [],
     metadata: [],
     mapKeys: new Map(),
+    hasFixedCost: false,
+    hasFunctions: false,
   };
   for await (const field of reader.fields(0, reader.size)) {
     if (field.number === MODEL.irVersion) draft.irVersion = Number(field.value);
     else if (field.number === MODEL.modelVersion) draft.modelVersion = Number(BigInt.asIntN(64, field.value));
     else if (field.number === MODEL.graph) draft.graph = field;
+    else if (field.number === MODEL.functions) draft.hasFunctions = true;
     else if (field.number === MODEL.producerName) draft.producerName = await readText(reader, field);
     else if (field.number === MODEL.producerVersion) draft.producerVersion = await readText(reader, field);
     else if (field.number === MODEL.domain) draft.domain = await readText(reader, field);
@@ -95,12 +114,25 @@ async function readGraph(reader: ProtoReader, graph: ProtoField, draft: Draft): 
     if (field.number !== GRAPH.output || field.end - field.start > MAX_MESSAGE) continue;
     hasMaps ||= isMapSequence(await reader.bytes(field, MAX_MESSAGE));
   }
+  draft.hasFixedCost = !draft.hasFunctions && (await isFixedCostGraph(reader, graph));
   if (!hasMaps) return;
   for await (const field of reader.fields(graph.start, graph.end)) {
     if (field.number !== GRAPH.node || field.end - field.start > MAX_MESSAGE) continue;
     const zipMap = parseZipMap(await reader.bytes(field, MAX_MESSAGE));
     if (zipMap !== undefined) draft.mapKeys.set(zipMap.output, zipMap.keys);
   }
+}
+
+/** Stops at the first node that says no. */
+async function isFixedCostGraph(reader: ProtoReader, graph: ProtoField): Promise<boolean> {
+  let nodes = 0;
+  for await (const field of reader.fields(graph.start, graph.end)) {
+    if (field.number !== GRAPH.node) continue;
+    if (++nodes > MOST_FIXED_COST_NODES || field.end - field.start > MAX_MESSAGE) return false;
+    const node = await reader.bytes(field, MAX_MESSAGE);
+    if (!isFixedCostNode(bufferFields(node), (part) => textOf(node, part))) return false;
+  }
+  return true;
 }
 
 async function readText(reader: ProtoReader, field: ProtoField): Promise<string> {

@@ -52,7 +52,10 @@ async function loadWith(
   try {
     const session = await createSession(runtime, handles, file, options, provider);
     const signature = readSignature(runtime, session, header?.mapKeys ?? new Map<string, never>());
-    return new NativeSession(runtime, session, handles, signature, describeProperties(file, header, 'native', provider));
+    return new NativeSession(runtime, session, handles, signature, {
+      properties: describeProperties(file, header, 'native', provider),
+      hasFixedCost: provider === 'cpu' && header?.hasFixedCost === true,
+    });
   } catch (thrown) {
     handles.releaseAll();
     throw loadError(file, thrown);

@@ -4,12 +4,14 @@ import type { Signature, TensorMetadata } from '../../core/metadata.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import type { EngineSession } from '../engine.ts';
 import { Handles, NativeStrings, NativeWords, type Pointer } from '../native/index.ts';
+import { canKeep, isAlike, KeptTensors } from './kept-tensors.ts';
 import { readOutput } from './native-outputs.ts';
 import type { NativeOutput, NativeSignature } from './native-signature.ts';
 import { createInput } from './native-values.ts';
 import { runError } from './ort-failure.ts';
 import type { OrtRuntime } from './ort-runtime.ts';
 import { PLATFORM } from './platform.ts';
+import { RunPlace } from './run-place.ts';
 import { cancelled, checkInputs, disposed, isAborted, selectOutputs } from './run-checks.ts';
 
 /**
@@ -24,10 +26,19 @@ class RunSlot {
   readonly handles = new Handles();
   /** Owners of the input memory in use. */
   inputs: readonly Tensor[] = [];
+  /** Filled in `frame` as long as it is here; it owns its memory. */
+  kept: KeptTensors | undefined;
+  /** Where runs with the kept tensors go on. */
+  place = new RunPlace();
 
   constructor(options: Pointer, words: number) {
     this.options = options;
     this.frame = new NativeWords(words);
+  }
+
+  dropKept(): void {
+    this.kept?.release();
+    this.kept = undefined;
   }
 }
 
@@ -47,6 +58,8 @@ export class NativeSession implements EngineSession {
 
   readonly #runtime: OrtRuntime;
   readonly #session: Pointer;
+  /** What a run costs follows from the sizes of its inputs, so that one run tells of the next. */
+  readonly #hasFixedCost: boolean;
   /** Owns the session and the run options of all slots. */
   readonly #handles: Handles;
   readonly #inputs: ReadonlyMap<string, TensorMetadata>;
@@ -58,19 +71,31 @@ export class NativeSession implements EngineSession {
   readonly #stopRuns = (): void => {
     for (const slot of this.#running) this.#terminate(slot);
   };
+  readonly #allOutputs: readonly NativeOutput[];
+  #lastInputs: readonly Omit<Tensor, 'data'>[] = [];
+  /** False once the sizes of outputs were seen to depend on more than the sizes of inputs. */
+  #keepsTensors = true;
   #disposal: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
   /** Takes over `handles`, which owns `session`. */
-  constructor(runtime: OrtRuntime, session: Pointer, handles: Handles, signature: NativeSignature, properties: Readonly<Record<string, string>>) {
+  constructor(
+    runtime: OrtRuntime,
+    session: Pointer,
+    handles: Handles,
+    signature: NativeSignature,
+    facts: { readonly properties: Readonly<Record<string, string>>; readonly hasFixedCost: boolean },
+  ) {
     this.#runtime = runtime;
     this.#session = session;
     this.#handles = handles;
     this.#inputs = new Map(signature.inputs.map((input) => [input.name, input]));
     this.#outputs = new Map(signature.outputs.map((output) => [output.metadata.name, output]));
+    this.#allOutputs = signature.outputs;
     this.#names = new NativeStrings([...new Set([...this.#inputs.keys(), ...this.#outputs.keys()])]);
     this.signature = { inputs: signature.inputs, outputs: signature.outputs.map((output) => output.metadata) };
-    this.properties = properties;
+    this.properties = facts.properties;
+    this.#hasFixedCost = facts.hasFixedCost;
     stops.add(this.#stopRuns);
   }
 
@@ -78,28 +103,78 @@ export class NativeSession implements EngineSession {
     if (this.#disposal !== undefined) throw disposed();
     if (isAborted(signal)) throw cancelled();
     checkInputs(this.#inputs, inputs);
-    const outputs = selectOutputs(this.#outputs, wanted);
+    const outputs = wanted.length === 0 ? this.#allOutputs : selectOutputs(this.#outputs, wanted);
     const slot = this.#takeSlot();
     const onAbort = (): void => {
       this.#terminate(slot);
     };
     try {
-      this.#fill(slot, inputs, outputs);
       signal?.addEventListener('abort', onAbort);
-      const status = await this.#start(slot, inputs.length, outputs.length);
-      this.#ownOutputs(slot, inputs.length, outputs.length);
-      if (isAborted(signal)) {
-        this.#runtime.release(status);
-        throw cancelled();
-      }
-      this.#runtime.check(status);
-      return outputs.map((output, index) => readOutput(this.#runtime, slot.frame.pointerAt(2 * inputs.length + outputs.length + index), output));
+      if (slot.kept?.fits(inputs, outputs) !== true) return await this.#runAfresh(slot, inputs, outputs, signal);
+      const kept = await this.#runKept(slot, slot.kept, inputs, signal);
+      if (kept !== undefined) return kept;
+      const answer = await this.#runAfresh(slot, inputs, outputs, signal);
+      // Sizes that depend on values: what is kept would fail again and again.
+      this.#keepsTensors = false;
+      slot.dropKept();
+      return answer;
     } catch (thrown) {
       throw thrown instanceof ServingError ? thrown : runError(thrown);
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.#giveBack(slot, isAborted(signal));
     }
+  }
+
+  /** Undefined when the run failed: its outputs may have other sizes this time, which a run with tensors of its own finds out. */
+  async #runKept(
+    slot: RunSlot,
+    kept: KeptTensors,
+    inputs: readonly Tensor[],
+    signal: StopSignal | undefined,
+  ): Promise<readonly Tensor[] | undefined> {
+    kept.write(inputs);
+    const { place } = slot;
+    const startedAt = performance.now();
+    const started =
+      place.isOnLoop && this.#hasFixedCost
+        ? this.#runHere(slot, inputs.length, kept.outputCount)
+        : this.#start(slot, inputs.length, kept.outputCount);
+    const status = started instanceof Promise ? await started : started;
+    place.took(performance.now() - startedAt);
+    this.#runtime.release(status);
+    if (isAborted(signal)) throw cancelled();
+    return status === null ? kept.read() : undefined;
+  }
+
+  async #runAfresh(
+    slot: RunSlot,
+    inputs: readonly Tensor[],
+    outputs: readonly NativeOutput[],
+    signal: StopSignal | undefined,
+  ): Promise<readonly Tensor[]> {
+    slot.dropKept();
+    this.#fill(slot, inputs, outputs);
+    const status = await this.#start(slot, inputs.length, outputs.length);
+    this.#ownOutputs(slot, inputs.length, outputs.length);
+    if (isAborted(signal)) {
+      this.#runtime.release(status);
+      throw cancelled();
+    }
+    this.#runtime.check(status);
+    const firstOutput = 2 * inputs.length + outputs.length;
+    const answer = outputs.map((output, index) => readOutput(this.#runtime, slot.frame.pointerAt(firstOutput + index), output));
+    this.#keepFor(slot, inputs, outputs, answer);
+    return answer;
+  }
+
+  /** From the second of two runs on inputs of the same sizes. */
+  #keepFor(slot: RunSlot, inputs: readonly Tensor[], outputs: readonly NativeOutput[], answer: readonly Tensor[]): void {
+    const isRepeated = isAlike(this.#lastInputs, inputs);
+    if (!isRepeated) this.#lastInputs = inputs.map(({ name, datatype, shape }) => ({ name, datatype, shape }));
+    if (!isRepeated || !this.#keepsTensors || !canKeep(inputs, answer) || outputs.some(({ kind }) => kind !== 'tensor')) return;
+    slot.kept = new KeptTensors(this.#runtime, inputs, answer, slot.frame);
+    slot.place = new RunPlace();
   }
 
   dispose(): Promise<void> {
@@ -110,6 +185,7 @@ export class NativeSession implements EngineSession {
   async #waitAndFree(): Promise<void> {
     if (this.#running.length > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     stops.delete(this.#stopRuns);
+    for (const slot of this.#idle) slot.dropKept();
     this.#idle.length = 0;
     this.#handles.releaseAll();
   }
@@ -176,6 +252,21 @@ export class NativeSession implements EngineSession {
         },
       );
     });
+  }
+
+  /** On the event loop, for runs that take less time than the way to a pool thread and back. */
+  #runHere({ options, frame }: RunSlot, inputs: number, outputs: number): Pointer | null {
+    const outputNames = 2 * inputs;
+    return this.#runtime.api.Run(
+      this.#session,
+      options,
+      frame.addressAt(0),
+      frame.addressAt(inputs),
+      inputs,
+      frame.addressAt(outputNames),
+      outputs,
+      frame.addressAt(outputNames + outputs),
+    );
   }
 
   #ownOutputs(slot: RunSlot, inputs: number, outputs: number): void {

@@ -106,3 +106,11 @@ test.each([
 ])('%s is refused', async (_what, bytes) => {
   await expect(headerOf(bytes)).rejects.toThrow();
 });
+
+test('what a run costs is known for plain operators only', async () => {
+  const isFixed = async (choices: Parameters<typeof modelBytes>[0]): Promise<boolean> => (await headerOf(modelBytes(choices))).hasFixedCost;
+  expect(await isFixed({})).toBe(true);
+  for (const opType of ['Loop', 'If', 'NonZero', 'Range', 'MadeUp', '']) expect(await isFixed({ opType })).toBe(false);
+  // A function of the model's own.
+  expect(await isFixed({ extra: [[25, message([1, 'Identity'])]] })).toBe(false);
+});
