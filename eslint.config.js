@@ -22,5 +22,11 @@ export default tseslint.config(
     },
   },
   { files: ['scripts/**', 'examples/**', 'test/bench/**'], rules: { 'no-console': 'off' } },
+  {
+    files: ['templates/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: [{ from: 'package', package: 'node:test', name: 'test' }] }],
+    },
+  },
   { files: ['test/**/*.ts'], rules: { '@typescript-eslint/no-non-null-assertion': 'off' } },
 );

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Logger } from './core/context.ts';
 import { createDataplane } from './dataplane/index.ts';
+import { createPredictorHealth, toPredictorOptions, type PredictorHealth } from './engine/index.ts';
 import { createInlineExecutor, createProcessExecutor } from './executor/index.ts';
+import { createExplainer } from './explain/index.ts';
 import { createHttpFrontend, createMetricsRoute, type HttpFrontend } from './protocol/http/index.ts';
 import { createOpenApiRoute } from './protocol/openapi/index.ts';
 import { createV1Routes, V1_SCHEMAS } from './protocol/v1-rest/index.ts';
@@ -44,10 +46,20 @@ export async function startServer(
   signal: AbortSignal = new AbortController().signal,
 ): Promise<RunningServer> {
   const { log } = deps;
-  const metrics = createMetrics({ version: VERSION });
+  const metrics = createMetrics({ version: VERSION }, { log });
   const repository = createModelRepository(settings, deps, metrics);
+  const explainer = await createExplainer(settings.explainer, { log });
+  const predictorHealth = await watchPredictor(settings, log);
   const { requestTimeoutMs } = settings.scheduler;
-  const dataplane = createDataplane({ requestTimeoutMs, serverName: 'kserve-node', version: VERSION }, { repository, observer: metrics.requests });
+  const dataplane = createDataplane(
+    { requestTimeoutMs, serverName: 'kserve-node', version: VERSION },
+    {
+      repository,
+      observer: metrics.requests,
+      ...(explainer === undefined ? {} : { explainer }),
+      ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),
+    },
+  );
   const http = createRestFrontend(settings, log, metrics, dataplane);
   const grpc = settings.server.enableGrpc ? createGrpcFrontend(settings, log, metrics, dataplane) : undefined;
   const { host, httpPort } = settings.server;
@@ -63,18 +75,29 @@ export async function startServer(
       ...(grpcUrl === undefined ? {} : { grpcUrl }),
       stop: () => {
         clearInterval(healthTimer);
-        return (stopped ??= stopInOrder(settings.server, log, { dataplane, http, grpc, repository }));
+        return (stopped ??= stopInOrder(settings.server, log, { dataplane, http, grpc, repository, predictorHealth }));
       },
     };
   } catch (error) {
+    predictorHealth?.stop();
     await Promise.allSettled([http.stop(0), grpc?.stop(0)]);
     await repository.close(0);
     throw error;
   }
 }
 
+/** How often a predictor elsewhere is asked whether it is ready. */
+const PREDICTOR_HEALTH_INTERVAL_MS = 5000;
+
+async function watchPredictor({ predictor, server }: Settings, log: Logger): Promise<PredictorHealth | undefined> {
+  const options = toPredictorOptions(predictor);
+  if (options === undefined || !predictor.enableHealthCheck) return undefined;
+  return await createPredictorHealth(options, server.modelName ?? 'model', log, { intervalMs: PREDICTOR_HEALTH_INTERVAL_MS });
+}
+
 function createModelRepository(settings: Settings, { log, env }: ServerDependencies, metrics: Metrics): ModelRepository {
-  const { engine, executor, scheduler, server } = settings;
+  const { engine, executor, handler, scheduler, server } = settings;
+  const predictor = toPredictorOptions(settings.predictor);
   const { instances, intraOpThreads } = resolveBudget({
     cpus: cpuQuota(),
     instances: scheduler.instances,
@@ -85,6 +108,9 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
     ...metrics.queue(name),
     ...(settings.telemetry.enableLatencyLogging ? createLatencyLog(log, name) : {}),
   });
+  const recycled = (name: string): void => {
+    metrics.handlerRecycled(name);
+  };
   const createExecutor: CreateExecutor = (purpose) => {
     if (purpose.isolation === 'inline') return createInlineExecutor({ log });
     const { modelName } = purpose;
@@ -94,26 +120,39 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
       },
     };
     const childEntry = new URL('./executor/child.js', import.meta.url);
-    return createProcessExecutor({ childEntry, stopTimeoutMs: executor.stopTimeoutMs, env }, { log: log.child({ model: modelName }), observer });
+    const options = { childEntry, stopTimeoutMs: executor.stopTimeoutMs, env };
+    return createProcessExecutor(purpose.hasHandler === true ? { ...options, ...surroundingsOf(handler) } : options, {
+      log: log.child({ model: modelName }),
+      observer,
+    });
   };
   return createRepository(
     {
       modelName: server.modelName,
-      modelDir: resolve(server.modelDir),
+      modelDir: server.modelDir === undefined ? undefined : resolve(server.modelDir),
       isolation: executor.isolation,
       instances,
       loadTimeoutMs: settings.repository.loadTimeoutMs,
       maxQueueSize: scheduler.maxQueueSize,
+      handler: { ...handler, path: handler.handler },
+      ...(predictor === undefined ? {} : { predictor }),
+      isWatching: handler.watch,
       engineOptions: { onnxBinding: engine.onnxBinding, provider: engine.provider, intraOpThreads, interOpThreads: engine.interOpThreads },
     },
-    { createExecutor, observeModel, log },
+    { createExecutor, observeModel, log, observer: { recycled } },
   );
+}
+
+/** What the process of a handler has that others do not. */
+function surroundingsOf({ env, heapMb }: Settings['handler']): { readonly extraEnv: readonly string[]; readonly execArgv: readonly string[] } {
+  const extraEnv = (env ?? '').split(',').map((name) => name.trim());
+  return { extraEnv, execArgv: heapMb === 0 ? [] : [`--max-old-space-size=${heapMb}`] };
 }
 
 type Dataplane = ReturnType<typeof createDataplane>;
 
 function createRestFrontend(settings: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane): HttpFrontend {
-  const deps = { dataplane, maxJsonDepth: settings.http.maxJsonDepth };
+  const deps = { dataplane, maxJsonDepth: settings.http.maxJsonDepth, events: settings.http };
   const routes = [...createV2Routes(deps), ...createV1Routes(deps), createMetricsRoute((accept) => metrics.render(accept))];
   const openApi = createOpenApiRoute({ title: 'kserve-node', version: VERSION, routes, schemas: { ...V2_SCHEMAS, ...V1_SCHEMAS } });
   return createHttpFrontend(settings.http, { routes: [...routes, openApi], log, observer: metrics.http });
@@ -128,13 +167,14 @@ interface Stages {
   readonly http: HttpFrontend;
   readonly grpc: GrpcFrontend | undefined;
   readonly repository: ModelRepository;
+  readonly predictorHealth: PredictorHealth | undefined;
 }
 
 /** Models unload last: a request that was accepted finds its model. */
 async function stopInOrder(
   { lameDuckMs, gracePeriodMs }: Settings['server'],
   log: Logger,
-  { dataplane, http, grpc, repository }: Stages,
+  { dataplane, http, grpc, repository, predictorHealth }: Stages,
 ): Promise<void> {
   const endsAt = performance.now() + gracePeriodMs;
   const left = (): number => Math.max(0, endsAt - performance.now());
@@ -147,6 +187,7 @@ async function stopInOrder(
   const drainMs = left() * 0.8;
   await Promise.all([http.stop(drainMs), grpc?.stop(drainMs)]);
   dataplane.stopAccepting();
+  predictorHealth?.stop();
   await repository.close(left());
   log.info({}, 'Shut down');
 }

@@ -1,5 +1,8 @@
 import { engineSection, type EngineSettings } from './engine/options.ts';
+import { predictorSection, type PredictorSettings } from './engine/remote/options.ts';
 import { executorSection, type ExecutorSettings } from './executor/options.ts';
+import { explainerSection, type ExplainerSettings } from './explain/options.ts';
+import { handlerSection, type HandlerSettings } from './handler/options.ts';
 import { loadOptions, serverSection, type OptionSources, type ServerOptions } from './options/index.ts';
 import { httpSection, type HttpSettings } from './protocol/http/options.ts';
 import { grpcSection, type GrpcSettings } from './protocol/v2-grpc/options.ts';
@@ -10,6 +13,9 @@ import { telemetrySection, type TelemetrySettings } from './telemetry/options.ts
 /** Every option there is, by the stage that reads it. Stages import the TYPES of their options only: the sections bring the schema library along. */
 export const SECTIONS = {
   server: serverSection,
+  handler: handlerSection,
+  predictor: predictorSection,
+  explainer: explainerSection,
   executor: executorSection,
   engine: engineSection,
   scheduler: schedulerSection,
@@ -27,6 +33,9 @@ export interface ServerSettings extends Omit<ServerOptions, 'lameDuck'> {
 /** What the user wants, complete, checked and frozen. Each stage receives its own member. */
 export interface Settings {
   readonly server: ServerSettings;
+  readonly handler: HandlerSettings;
+  readonly predictor: PredictorSettings;
+  readonly explainer: ExplainerSettings;
   readonly executor: ExecutorSettings;
   readonly engine: EngineSettings;
   readonly scheduler: SchedulerSettings;
@@ -45,7 +54,7 @@ const LAME_DUCK_MS = 5000;
 /** Reads flags, variables and the config file. Never throws: the problems are all there are, one line each. */
 export function loadSettings(sources: OptionSources): LoadedSettings {
   const loaded = loadOptions(SECTIONS, sources);
-  const contradictions = findContradictions(loaded.values.server);
+  const contradictions = findContradictions(loaded.values, loaded.ok ? [] : loaded.problems);
   if (!loaded.ok) return { ok: false, problems: [...loaded.problems, ...contradictions] };
   if (contradictions.length > 0) return { ok: false, problems: contradictions };
   const { lameDuck, ...server } = loaded.values.server;
@@ -62,15 +71,47 @@ function automaticLameDuckMs(gracePeriodMs: number, env: OptionSources['env']): 
   return env['K_SERVICE'] ? 0 : Math.min(LAME_DUCK_MS, gracePeriodMs / 2);
 }
 
-type PartialServerOptions = { readonly [P in keyof ServerOptions]: ServerOptions[P] | undefined };
+type Partly<T> = { readonly [P in keyof T]: T[P] | undefined };
 
-function findContradictions({ enableGrpc, httpPort, grpcPort, lameDuck, gracePeriodMs }: PartialServerOptions): string[] {
+const NO_MODEL =
+  '--model_dir=DIR is required: directory that holds the model, or one sub-directory for each of several models; or give --handler or --predictor_host';
+
+/** What was read of the options that can contradict each other. */
+interface Read {
+  readonly server: Partly<ServerOptions>;
+  readonly handler: Partly<HandlerSettings>;
+  readonly predictor: Partly<PredictorSettings>;
+}
+
+function findContradictions({ server, handler, predictor }: Read, problems: readonly string[]): string[] {
+  // An option that could not be read is no option that is missing.
+  const isMissing = (name: string, value: unknown): boolean => value === undefined && !problems.some((problem) => problem.includes(name));
+  const hasNoModel = isMissing('model_dir', server.modelDir) && isMissing('handler', handler.handler) && isMissing('predictor_host', predictor.host);
+  return [...(hasNoModel ? [NO_MODEL] : []), ...contradictionsOfServer(server), ...contradictionsOfModel(server, handler, predictor)];
+}
+
+function contradictionsOfServer({ enableGrpc, httpPort, grpcPort, lameDuck, gracePeriodMs }: Read['server']): string[] {
   const problems: string[] = [];
   if (enableGrpc && grpcPort !== undefined && grpcPort !== 0 && grpcPort === httpPort) {
     problems.push(`--grpc_port: expected another port than --http_port, got ${grpcPort} for both`);
   }
   if (typeof lameDuck === 'number' && gracePeriodMs !== undefined && lameDuck >= gracePeriodMs) {
     problems.push(`--lame_duck_seconds: expected less than --grace_period_seconds (${gracePeriodMs / 1000}), got ${lameDuck / 1000}`);
+  }
+  return problems;
+}
+
+function contradictionsOfModel({ modelDir }: Read['server'], handler: Read['handler'], predictor: Read['predictor']): string[] {
+  const problems: string[] = [];
+  const hasPredictor = predictor.host !== undefined;
+  if (handler.enableModelHandlers === true && handler.handler === undefined && modelDir === undefined) {
+    problems.push('--enable_model_handlers: expected --model_dir, where the handlers lie, got none');
+  }
+  if (handler.watch === true && hasPredictor && handler.handler === undefined && handler.enableModelHandlers !== true) {
+    problems.push('--watch: expected a handler or a model of its own to watch, got --predictor_host alone');
+  }
+  if (predictor.enableHealthCheck === true && !hasPredictor) {
+    problems.push('--enable_predictor_health_check: expected --predictor_host, got none');
   }
   return problems;
 }

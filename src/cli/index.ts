@@ -14,6 +14,9 @@ interface Verb {
 const VERBS: Readonly<Record<string, Verb>> = {
   serve: { summary: 'serve a model over REST and gRPC (the default)', load: async () => (await import('./serve.ts')).runServe },
   inspect: { summary: 'say what a model takes and gives', load: async () => (await import('./inspect.ts')).runInspect },
+  types: { summary: "write a model's inputs and outputs as TypeScript types", load: async () => (await import('./types.ts')).runTypes },
+  init: { summary: 'write a small project to start from', load: async () => (await import('./init.ts')).runInit },
+  pack: { summary: 'bundle a handler and what it imports into one file', load: async () => (await import('./pack.ts')).runPack },
   version: { summary: 'print the version', load: async () => (await import('./version.ts')).runVersion },
   help: { summary: 'print this, or help on a command', load: () => Promise.resolve(runHelp) },
 };

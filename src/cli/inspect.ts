@@ -1,10 +1,11 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { isServingError } from '../core/errors.ts';
 import type { Signature, TensorMetadata } from '../core/metadata.ts';
-import { createLogger } from '../telemetry/index.ts';
-import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Host } from './host.ts';
+import { readArguments, refuseArguments } from './arguments.ts';
+import { formatBytes } from './format-bytes.ts';
+import { EXIT_FAILED, EXIT_OK, type Host } from './host.ts';
+import { openModel } from './open-model.ts';
 import { sampleBody, sampleCurl, sampleInputs } from './sample-request.ts';
 
 const BASE_URL = 'http://localhost:8080';
@@ -26,14 +27,11 @@ interface Inspection {
 
 /** `inspect DIR`: loads the model and says what it takes and gives. */
 export async function runInspect(args: readonly string[], host: Host): Promise<number> {
-  const wanted = await readArguments(args);
-  if ('problems' in wanted) {
-    host.stderr.write(wanted.problems.map((problem) => `${problem}\n`).join(''));
-    return EXIT_USAGE;
-  }
+  const wanted = await readArguments(args, { word: 'one directory or file', usage: 'inspect DIR', switches: ['json'] });
+  if ('problems' in wanted) return refuseArguments(wanted.problems, host);
   try {
-    const inspection = await inspect(wanted.path, host);
-    host.stdout.write(wanted.isJson ? `${JSON.stringify(inspection, null, 2)}\n` : renderInspection(inspection));
+    const inspection = await inspect(resolve(wanted.word), host);
+    host.stdout.write(wanted.switches.has('json') ? `${JSON.stringify(inspection, null, 2)}\n` : renderInspection(inspection));
     return EXIT_OK;
   } catch (error) {
     if (!isServingError(error)) throw error;
@@ -42,30 +40,8 @@ export async function runInspect(args: readonly string[], host: Host): Promise<n
   }
 }
 
-async function readArguments(args: readonly string[]): Promise<{ path: string; isJson: boolean } | { problems: readonly string[] }> {
-  const { tokens } = parseArgs({ args: [...args], strict: false, allowPositionals: true, tokens: true, options: { json: { type: 'boolean' } } });
-  const problems: string[] = [];
-  const paths: string[] = [];
-  let isJson = false;
-  for (const token of tokens) {
-    if (token.kind === 'positional') paths.push(token.value);
-    else if (token.kind === 'option' && token.rawName === '--json' && token.value === undefined) isJson = true;
-    else if (token.kind === 'option') {
-      const { didYouMean } = await import('../options/index.ts');
-      problems.push(`unknown flag ${token.rawName}${didYouMean(token.name, ['json'], (name) => `--${name}`)}`);
-    }
-  }
-  const [path] = paths;
-  if (paths.length !== 1) problems.push(`expected one directory or file, got ${paths.length}: write kserve-node inspect DIR`);
-  return problems.length > 0 || path === undefined ? { problems } : { path: resolve(path), isJson };
-}
-
 async function inspect(path: string, host: Host): Promise<Inspection> {
-  const log = await createLogger({ logLevel: 'warn', logFormat: 'auto' }, host.stderr);
-  const { detectEngine } = await import('../engine/index.ts');
-  const engine = await detectEngine({ path });
-  const options = { onnxBinding: 'auto', provider: 'cpu', intraOpThreads: 1, interOpThreads: 1 } as const;
-  const session = await engine.load({ path }, options, log);
+  const session = await openModel(path, host);
   try {
     const { signature, platform, properties } = session;
     const sample = sampleInputs(signature.inputs);
@@ -116,10 +92,4 @@ function renderTensors(tensors: readonly TensorMetadata[]): string {
 /** `[batch,64]`: a dimension that varies by its name, or -1 where the model gives none. */
 function renderShape({ shape, dimensionNames }: TensorMetadata): string {
   return `[${shape.map((dimension, axis) => (dimension < 0 ? (dimensionNames?.[axis] ?? '-1') : String(dimension))).join(',')}]`;
-}
-
-function formatBytes(count: number): string {
-  if (count < 1024) return `${count} B`;
-  const power = Math.min(3, Math.floor(Math.log2(count) / 10));
-  return `${(count / 1024 ** power).toFixed(1)} ${['B', 'KiB', 'MiB', 'GiB'][power] ?? ''}`;
 }

@@ -1,6 +1,9 @@
 const USAGE: Readonly<Record<string, string>> = {
   serve: 'kserve-node serve --model_dir=DIR [--OPTION=VALUE …]',
   inspect: 'kserve-node inspect DIR [--json]',
+  types: 'kserve-node types DIR [--out FILE]',
+  init: 'kserve-node init NAME [--template predictor|transformer|explainer|image]',
+  pack: 'kserve-node pack HANDLER [--out FILE]',
   version: 'kserve-node version',
   help: 'kserve-node help [COMMAND]',
 };

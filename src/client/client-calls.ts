@@ -8,6 +8,8 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 export interface CallDefaults {
   readonly timeoutMs: number;
   readonly retries: number;
+  /** Which failures are worth a further attempt. */
+  readonly retryOn: (error: InferenceError) => boolean;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -42,14 +44,14 @@ export class ClientCalls {
     };
     if (this.#isClosed) throw closedError(what);
     if (options.signal?.aborted === true) cancel();
-    options.signal?.addEventListener('abort', cancel, { once: true });
+    options.signal?.addEventListener('abort', cancel);
     const timer = setTimeout(() => {
       ender.abort(new InferenceError('deadline_exceeded', `Cannot ${what}: no answer within ${timeoutMs} ms`));
     }, timeoutMs);
     this.#running.add(ender);
     try {
       const headers = options.headers === undefined ? this.#defaults.headers : { ...this.#defaults.headers, ...lowerCaseNames(options.headers) };
-      return await attemptUntil(performance.now() + timeoutMs, ender.signal, headers, retries, attempt, what);
+      return await attemptUntil(performance.now() + timeoutMs, ender.signal, headers, { retries, retryOn: this.#defaults.retryOn }, attempt, what);
     } finally {
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', cancel);
@@ -67,7 +69,7 @@ async function attemptUntil<T>(
   deadline: number,
   signal: AbortSignal,
   headers: Readonly<Record<string, string>>,
-  retries: number,
+  { retries, retryOn }: Pick<CallDefaults, 'retries' | 'retryOn'>,
   attempt: (attempt: Attempt) => Promise<T>,
   what: string,
 ): Promise<T> {
@@ -83,7 +85,7 @@ async function attemptUntil<T>(
       signal.throwIfAborted();
       const error =
         thrown instanceof InferenceError ? thrown : new InferenceError('internal', `Cannot ${what}: ${messageOf(thrown)}`, { cause: thrown });
-      if (!error.retryable || failed >= retries) throw error;
+      if (failed >= retries || !retryOn(error)) throw error;
       const pauseMs = backOffMs(failed, error.retryAfterMs);
       if (performance.now() + pauseMs >= deadline) throw error;
       await pause(pauseMs, signal);

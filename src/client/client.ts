@@ -1,6 +1,8 @@
-import type { InferRequest, RequestedOutput } from '../core/infer.ts';
+import type { Body, InferRequest, RequestedOutput } from '../core/infer.ts';
 import type { ModelIndexEntry, ModelMetadata, ServerMetadata } from '../core/metadata.ts';
+import type { StopSignal } from '../core/stop-signal.ts';
 import type { ParameterValue, Tensor } from '../core/tensor.ts';
+import type { InferenceError } from './inference-error.ts';
 import type { InferenceResponse } from './inference-response.ts';
 
 /** PEM texts for `https://` and `grpcs://`. Without `ca` the platform's certificates are trusted. */
@@ -16,6 +18,13 @@ export interface ConnectOptions {
   readonly timeoutMs?: number;
   /** Further attempts after a failed one, when the server is not available, overloaded or cannot be reached. Default 3. */
   readonly retries?: number;
+  /** Which failures are worth a further attempt. Default: those that are `retryable`. */
+  readonly retryOn?: (error: InferenceError) => boolean;
+  /**
+   * `v2` (default): the Open Inference Protocol. `v1`: KServe's older protocol, over REST only. It knows inference and readiness and nothing else, and no
+   * datatypes: numbers come back as INT64 or FP64.
+   */
+  readonly protocol?: 'v1' | 'v2';
   /** Sent with every call: HTTP headers, or gRPC metadata. */
   readonly headers?: Readonly<Record<string, string>>;
   /**
@@ -33,8 +42,8 @@ export interface ConnectOptions {
 }
 
 export interface CallOptions {
-  /** Ends the call at once, wherever it is; the promise rejects with reason `cancelled`. */
-  readonly signal?: AbortSignal;
+  /** Ends the call at once, wherever it is; the promise rejects with reason `cancelled`. Any AbortSignal will do. */
+  readonly signal?: StopSignal;
   /** Instead of the connection's `timeoutMs`. */
   readonly timeoutMs?: number;
   /** Added to the connection's `headers`. */
@@ -42,8 +51,10 @@ export interface CallOptions {
 }
 
 export interface Inference {
-  /** Made with `tensor`. Their arrays must stay as they are until the promise settles. */
+  /** Made with `tensor`. Their arrays must stay as they are until the promise settles. Empty when there is a body. */
   readonly inputs: readonly Tensor[];
+  /** Sent instead of tensors, as it is, for models that take images and the like. REST only; id, parameters and outputs then stay behind. */
+  readonly body?: Body;
   /** Names of the wanted outputs, or names with parameters. Absent: all outputs of the model. */
   readonly outputs?: readonly (string | RequestedOutput)[];
   /** Comes back in the response and stands in the server's logs. */

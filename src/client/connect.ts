@@ -7,6 +7,7 @@ import { createGrpcTransport } from './grpc-transport.ts';
 import { invalidCall } from './inference-error.ts';
 import type { InferenceResponse } from './inference-response.ts';
 import { createRestTransport } from './rest-transport.ts';
+import { createV1Transport } from './v1-transport.ts';
 import type { TransportOptions } from './transport-options.ts';
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -31,10 +32,18 @@ export function connect(url: string, options: ConnectOptions = {}): InferenceCli
   const calls = new ClientCalls({
     timeoutMs: checkTimeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
     retries: checkCount('retries', options.retries ?? DEFAULT_RETRIES, 0),
+    retryOn: options.retryOn ?? ((error) => error.retryable),
     headers: lowerCaseNames(options.headers ?? {}),
   });
+  return new Client(calls, createTransport(transportOptions, options.protocol ?? 'v2'));
+}
+
+function createTransport(options: TransportOptions, protocol: 'v1' | 'v2'): Transport {
+  const { address } = options;
   const isGrpc = address.protocol === 'grpc:' || address.protocol === 'grpcs:';
-  return new Client(calls, isGrpc ? createGrpcTransport(transportOptions) : createRestTransport(transportOptions));
+  if (protocol === 'v2') return isGrpc ? createGrpcTransport(options) : createRestTransport(options);
+  if (isGrpc) throw invalidCall(`Cannot connect to "${address.href}": the v1 protocol needs http:// or https://`);
+  return createV1Transport(options);
 }
 
 /** Puts one transport's attempts and the rules of calls together. */
@@ -99,10 +108,12 @@ class Client implements InferenceClient {
 }
 
 function toInferRequest(modelName: string, inference: Inference): InferRequest {
-  const { version, id, parameters, inputs, outputs } = inference;
+  const { version, id, parameters, inputs, body, outputs } = inference;
+  if (body !== undefined && inputs.length > 0) throw invalidCall(`Cannot infer with model "${modelName}": expected inputs or a body, got both`);
   return {
     modelName,
     inputs,
+    ...(body === undefined ? {} : { body }),
     ...(version === undefined ? {} : { modelVersion: version }),
     ...(id === undefined ? {} : { id }),
     ...(parameters === undefined ? {} : { parameters: createParameters(Object.entries(parameters)) }),

@@ -19,15 +19,24 @@ export function createGrpcTransport(options: TransportOptions): Transport {
 
   return {
     async infer(request, attempt) {
+      if (request.body !== undefined) {
+        throw new InferenceError(
+          'unimplemented',
+          `Cannot send a body of ${request.body.contentType} by gRPC: expected tensors; only HTTP carries bodies`,
+        );
+      }
       let message: Uint8Array;
       try {
         message = encodeModelInferRequest(request, { raw: options.isBinary });
       } catch (thrown) {
         throw invalidCall(messageOf(thrown), thrown);
       }
-      const reply = await unary.call('ModelInfer', message, attempt);
+      let headers: Readonly<Record<string, string>> = {};
+      const reply = await unary.call('ModelInfer', message, attempt, (metadata) => {
+        headers = joinMetadata(metadata);
+      });
       try {
-        return new InferenceResponse(decodeModelInferResponse(reply));
+        return new InferenceResponse({ ...decodeModelInferResponse(reply), headers });
       } catch (thrown) {
         throw invalidResponse(`Cannot read the response of model "${request.modelName}": ${messageOf(thrown)}`, { cause: thrown });
       }
@@ -79,7 +88,8 @@ function checkDone(reply: Uint8Array, what: string): void {
 }
 
 interface Unary {
-  call(method: string, message: Uint8Array, attempt: Attempt): Promise<Buffer>;
+  /** `onMetadata` hears the server's initial metadata, which come before the reply. */
+  call(method: string, message: Uint8Array, attempt: Attempt, onMetadata?: (metadata: grpcLibrary.Metadata) => void): Promise<Buffer>;
   close(): void;
 }
 
@@ -109,7 +119,7 @@ function createUnary({ address, authority, maxResponseBytes, tls }: TransportOpt
   }
 
   return {
-    async call(method, message, attempt) {
+    async call(method, message, attempt, onMetadata) {
       opening ??= open();
       const { grpc, client } = await opening;
       const metadata = new grpc.Metadata();
@@ -128,6 +138,7 @@ function createUnary({ address, authority, maxResponseBytes, tls }: TransportOpt
         const request = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
         const deadline = Date.now() + attempt.timeoutMs;
         const running = client.makeUnaryRequest(SERVICE + method, asIs, asIs, request, metadata, { deadline }, done);
+        if (onMetadata !== undefined) running.on('metadata', onMetadata);
         const cancel = (): void => {
           running.cancel();
         };
@@ -141,6 +152,18 @@ function createUnary({ address, authority, maxResponseBytes, tls }: TransportOpt
       });
     },
   };
+}
+
+/** Binary values in base64, as on the wire. */
+function joinMetadata(metadata: grpcLibrary.Metadata): Record<string, string> {
+  const joined: Record<string, string> = {};
+  for (const name of Object.keys(metadata.getMap())) {
+    joined[name] = metadata
+      .get(name)
+      .map((value) => (typeof value === 'string' ? value : value.toString('base64')))
+      .join(', ');
+  }
+  return joined;
 }
 
 function asIs(message: Buffer): Buffer {

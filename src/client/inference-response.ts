@@ -1,6 +1,6 @@
 import { isBigIntDatatype, type Datatype } from '../core/datatype.ts';
 import { bfloat16ToNumber, float16ToNumber } from '../core/float16.ts';
-import type { InferResponse } from '../core/infer.ts';
+import type { Body, InferResponse } from '../core/infer.ts';
 import { bytesElement, stringsFromBytes } from '../core/tensor-bytes.ts';
 import { isBytesData, type BytesData, type DataOf, type FixedSizeData, type Parameters, type Tensor } from '../core/tensor.ts';
 import { invalidResponse, messageOf } from './inference-error.ts';
@@ -12,7 +12,12 @@ export class InferenceResponse implements InferResponse {
   declare readonly modelVersion?: string;
   declare readonly id?: string;
   declare readonly parameters?: Parameters;
+  /** Empty when there is a body. */
   readonly outputs: readonly Tensor[];
+  /** What came instead of tensors. */
+  declare readonly body?: Body;
+  /** HTTP headers or gRPC metadata of the answer, names in lower case; values of one name are joined with commas. */
+  declare readonly headers?: Readonly<Record<string, string>>;
 
   constructor(response: InferResponse) {
     this.modelName = response.modelName;
@@ -20,6 +25,8 @@ export class InferenceResponse implements InferResponse {
     if (response.modelVersion !== undefined) this.modelVersion = response.modelVersion;
     if (response.id !== undefined) this.id = response.id;
     if (response.parameters !== undefined) this.parameters = response.parameters;
+    if (response.body !== undefined) this.body = response.body;
+    if (response.headers !== undefined) this.headers = response.headers;
   }
 
   /** Name, datatype, shape and data of an output whose datatype is not known beforehand. */
@@ -70,6 +77,7 @@ export class InferenceResponse implements InferResponse {
   }
 
   #names(): string {
+    if (this.body !== undefined) return `a body of ${this.body.contentType}`;
     return this.outputs.length === 0 ? 'no outputs' : this.outputs.map((output) => `"${output.name}"`).join(', ');
   }
 }

@@ -2,7 +2,7 @@ import { Agent, request as requestHttp, type ClientRequest, type IncomingHttpHea
 import { Agent as TlsAgent, request as requestHttps } from 'node:https';
 import { HEADER_LENGTH_HEADER, type EncodedBody } from '../codec/index.ts';
 import type { Attempt } from './client.ts';
-import { InferenceError, invalidCall, messageOf } from './inference-error.ts';
+import { InferenceError, invalidCall, invalidResponse, messageOf } from './inference-error.ts';
 import { pem, type TransportOptions } from './transport-options.ts';
 
 export interface RestRequest {
@@ -11,6 +11,11 @@ export interface RestRequest {
   readonly path: string;
   readonly body?: EncodedBody;
 }
+
+/**
+ * A connection idle for longer is closed: servers close theirs too, uvicorn after 5 s and without a word, and a request that meets the closing fails.
+ */
+const MAX_IDLE_MS = 4000;
 
 export interface RestReply {
   readonly status: number;
@@ -27,7 +32,7 @@ export interface RestCall {
 /** HTTP/1.1 over connections that are kept and used again. */
 export function createRestCall({ address, authority, maxConnections, maxResponseBytes, tls }: TransportOptions): RestCall {
   const isTls = address.protocol === 'https:';
-  const agentOptions = { keepAlive: true, maxSockets: maxConnections };
+  const agentOptions = { keepAlive: true, maxSockets: maxConnections, timeout: MAX_IDLE_MS };
   const agent = isTls ? new TlsAgent({ ...agentOptions, ca: pem(tls.ca), cert: pem(tls.cert), key: pem(tls.key) }) : new Agent(agentOptions);
   const open = isTls ? requestHttps : requestHttp;
   const basePath = address.pathname.replace(/\/+$/, '');
@@ -145,5 +150,8 @@ function connectionError(error: Error, host: string): InferenceError {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   // Several addresses of one name: an AggregateError without words of its own.
   const message = error.message === '' ? code : error.message;
+  // Node's HTTP parser.
+  if (code.startsWith('HPE_'))
+    return invalidResponse(`Cannot read the response of ${host}: expected HTTP/1.1, got something else (${message})`, { cause: error });
   return new InferenceError('unavailable', `Cannot reach ${host}: ${message}`, { retryable: PASSING.has(code), cause: error });
 }

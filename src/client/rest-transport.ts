@@ -1,4 +1,6 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { decodeInferResponse, encodeInferRequest, HEADER_LENGTH_HEADER, parseHeaderLength, type EncodedBody } from '../codec/index.ts';
+import type { InferRequest, InferResponse } from '../core/infer.ts';
 import type { Attempt, Transport } from './client.ts';
 import { InferenceError, invalidCall, invalidResponse, messageOf } from './inference-error.ts';
 import { InferenceResponse } from './inference-response.ts';
@@ -17,18 +19,9 @@ export function createRestTransport(options: TransportOptions): Transport {
 
   return {
     async infer(request, attempt) {
-      const body = encodeBody(() => encodeInferRequest(request, { binary: options.isBinary, binaryOutputs: options.isBinary }));
-      const reply = await post(`${modelPath(request.modelName, request.modelVersion)}/infer`, body, attempt);
-      const { bytes, headers } = succeeded(reply);
-      const length = headers[HEADER_LENGTH_HEADER.toLowerCase()];
-      try {
-        return new InferenceResponse(decodeInferResponse(bytes, typeof length === 'string' ? parseHeaderLength(length) : undefined));
-      } catch (thrown) {
-        throw invalidResponse(`Cannot read the response of model "${request.modelName}": ${messageOf(thrown)}`, {
-          status: reply.status,
-          cause: thrown,
-        });
-      }
+      const body = bodyOf(request, () => encodeInferRequest(request, { binary: options.isBinary, binaryOutputs: options.isBinary }));
+      const reply = succeeded(await post(`${modelPath(request.modelName, request.modelVersion)}/infer`, body, withTimeout(attempt)));
+      return new InferenceResponse({ ...readAnswer(request, reply), headers: joinHeaders(reply.headers) });
     },
     isLive: (attempt) => readHealth(() => get('/v2/health/live', attempt), 'live'),
     isReady: (attempt) => readHealth(() => get('/v2/health/ready', attempt), 'ready'),
@@ -57,8 +50,48 @@ function modelPath(model: string, version: string | undefined): string {
   return version === undefined ? path : `${path}/versions/${encodeURIComponent(version)}`;
 }
 
-/** What the codec refuses is a fault of the caller. */
-function encodeBody<T>(encode: () => T): T {
+/**
+ * Tensors, or a body where the model answers with another media type than the protocol's: an image, say. A page of HTML is a proxy's or a login's and never a model's. JSON that is
+ * no response of the protocol is a body only to who sent one.
+ */
+function readAnswer(request: InferRequest, { bytes, headers, status }: RestReply): InferResponse {
+  const { modelName } = request;
+  const contentType = headers['content-type'] ?? '';
+  const length = headers[HEADER_LENGTH_HEADER.toLowerCase()];
+  if (typeof length !== 'string' && contentType !== '' && !/^(application\/json|text\/html)\b/i.test(contentType)) {
+    return { modelName, outputs: [], body: { contentType, bytes } };
+  }
+  try {
+    return decodeInferResponse(bytes, typeof length === 'string' ? parseHeaderLength(length) : undefined);
+  } catch (thrown) {
+    if (request.body !== undefined && typeof length !== 'string' && isJson(bytes)) return { modelName, outputs: [], body: { contentType, bytes } };
+    throw invalidResponse(`Cannot read the response of model "${modelName}": ${messageOf(thrown)}`, { status, cause: thrown });
+  }
+}
+
+function isJson(bytes: Uint8Array): boolean {
+  try {
+    JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Tells the server how long the answer is of use, as gRPC does by itself. */
+export function withTimeout(attempt: Attempt): Attempt {
+  return { ...attempt, headers: { 'x-request-timeout-ms': String(Math.max(1, Math.floor(attempt.timeoutMs))), ...attempt.headers } };
+}
+
+export function joinHeaders(headers: IncomingHttpHeaders): Record<string, string> {
+  const joined: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) joined[name] = typeof value === 'string' ? value : value.join(', ');
+  return joined;
+}
+
+/** The caller's own body as it is, else the encoded tensors. What the codec refuses is a fault of the caller. */
+export function bodyOf({ body }: InferRequest, encode: () => EncodedBody): EncodedBody {
+  if (body !== undefined) return { contentType: body.contentType, chunks: [body.bytes] };
   try {
     return encode();
   } catch (thrown) {
@@ -66,7 +99,7 @@ function encodeBody<T>(encode: () => T): T {
   }
 }
 
-function succeeded(reply: RestReply): RestReply {
+export function succeeded(reply: RestReply): RestReply {
   if (reply.status === 200) return reply;
   throw errorFromReply(reply);
 }
@@ -75,7 +108,7 @@ function succeeded(reply: RestReply): RestReply {
  * A server that is there but not up answers 503 (KServe), or 400 (the protocol's text); one that is not there answers nothing. Anything else, such as
  * an unknown model or a missing permission, is an error.
  */
-async function readHealth(ask: () => Promise<RestReply>, flag: 'live' | 'ready'): Promise<boolean> {
+export async function readHealth(ask: () => Promise<RestReply>, flag: 'live' | 'ready'): Promise<boolean> {
   try {
     const reply = await ask();
     if (reply.status === 200) return readFlag(reply, flag);

@@ -1,4 +1,4 @@
-import type { InferResponse } from '../core/infer.ts';
+import type { InferResponse, Verb } from '../core/infer.ts';
 import type { Steps } from '../core/steps.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { EncodedBody } from './encoded-body.ts';
@@ -11,30 +11,34 @@ const OPEN = 0x5b;
 const CLOSE = 0x5d;
 const COMMA = 0x2c;
 
+/** What of a request decides how its answer looks. */
+export type PredictForm = Pick<PredictRequest, 'form' | 'rows'>;
+
+/** The form of an answer to a request that was no tensors: its own rows are all that is known. */
+export function formOfAnswer({ outputs }: InferResponse): PredictForm {
+  return { form: 'instances', rows: outputs[0]?.shape[0] ?? 1 };
+}
+
 /**
  * Encodes a v1 answer. To `instances`: `{"predictions":[…]}`, one entry per row, which is the output's row, or with several outputs an object
  * `{name: row}`. Outputs that have no row per instance cannot be told apart so: then all are given whole, `{"predictions":{name: tensor, …}}`. To columns:
- * `{"outputs": …}`, the tensor itself or with several outputs an object. BYTES are strings, `{"b64": "…"}` where they are not UTF-8; NaN and
- * infinities are the strings "NaN", "Infinity" and "-Infinity".
+ * `{"outputs": …}`, the tensor itself or with several outputs an object. Explanations look the same under `explanations`. BYTES are strings,
+ * `{"b64": "…"}` where they are not UTF-8; NaN and infinities are the strings "NaN", "Infinity" and "-Infinity".
  */
-export function* encodePredictResponse(response: InferResponse, predict: PredictRequest): Steps<EncodedBody> {
+export function* encodePredictResponse(response: InferResponse, { form, rows }: PredictForm, verb: Verb = 'infer'): Steps<EncodedBody> {
   const writer = new JsonWriter();
   const { outputs } = response;
   const [first] = outputs;
-  if (predict.form === 'instances') {
-    writer.ascii('{"predictions":');
-    if (outputs.every(({ shape }) => shape[0] === predict.rows)) yield* writeRows(writer, outputs, predict.rows);
-    else yield* writeNamed(writer, outputs);
-  } else {
-    writer.ascii('{"outputs":');
-    if (first !== undefined && outputs.length === 1) yield* writeNested(writer, first, first.shape, 0);
-    else yield* writeNamed(writer, outputs);
-  }
+  writer.ascii(verb === 'explain' ? '{"explanations":' : form === 'instances' ? '{"predictions":' : '{"outputs":');
+  if (form === 'instances' && outputs.every(({ shape }) => shape[0] === rows)) yield* writeRows(writer, outputs, rows);
+  else if (form === 'columns' && first !== undefined && outputs.length === 1) yield* writeNested(writer, first, first.shape, 0);
+  else yield* writeNamed(writer, outputs);
   writer.ascii('}');
   return finishBody(writer, new Set());
 }
 
-function* writeRows(writer: JsonWriter, outputs: readonly Tensor[], rows: number): Steps<void> {
+/** One list with an entry per row: the tensor's row, or with several tensors an object `{name: row}`. */
+export function* writeRows(writer: JsonWriter, outputs: readonly Tensor[], rows: number): Steps<void> {
   const [first] = outputs;
   if (first !== undefined && outputs.length === 1) {
     yield* writeNested(writer, first, first.shape, 0);
@@ -64,7 +68,8 @@ function* writeRows(writer: JsonWriter, outputs: readonly Tensor[], rows: number
   writer.ascii(']');
 }
 
-function* writeNamed(writer: JsonWriter, outputs: readonly Tensor[]): Steps<void> {
+/** An object with every tensor whole, by name. */
+export function* writeNamed(writer: JsonWriter, outputs: readonly Tensor[]): Steps<void> {
   let separator = '{';
   for (const tensor of outputs) {
     writer.ascii(separator);

@@ -1,10 +1,13 @@
+import type { RequestContext } from './context.ts';
 import type { ServingError } from './errors.ts';
-import type { InferRequest, InferResponse } from './infer.ts';
+import type { InferRequest, InferResponse, Verb } from './infer.ts';
 import type { StopSignal } from './stop-signal.ts';
 
 /** One request of a batch with its own way out: a run is stopped only when all members of it are gone. */
 export interface BatchMember {
+  readonly verb: Verb;
   readonly request: InferRequest;
+  readonly ctx: RequestContext;
   /** Aborts when nobody waits for the answer any more: client gone, or deadline passed. */
   readonly signal: StopSignal;
 }
@@ -21,10 +24,27 @@ export interface StageTimings {
   readonly preprocessMs: number;
   readonly predictMs: number;
   readonly postprocessMs: number;
+  /** Absent when nothing was explained. */
+  readonly explainMs?: number;
+}
+
+/** A counter's increment or a histogram's observation by user code, on its way to telemetry. */
+export interface Measurement {
+  readonly kind: 'counter' | 'histogram';
+  /** As the handler named it; a valid Prometheus name. */
+  readonly name: string;
+  readonly help: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+  /** Upper bounds of a histogram without +Inf; absent: telemetry's own. */
+  readonly buckets?: readonly number[];
 }
 
 /** `responses[i]` answers `members[i]`: one bad request never fails its neighbours. */
 export interface BatchResult {
   readonly responses: readonly Settled<InferResponse>[];
   readonly timings: StageTimings;
+  readonly measurements?: readonly Measurement[];
+  /** So much of user code never came to an end that the model should be loaded anew. */
+  readonly isWornOut?: true;
 }

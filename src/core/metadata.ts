@@ -11,9 +11,21 @@ export interface TensorMetadata {
 
 /** What a model takes and gives; requests are validated against it and metadata endpoints publish it. */
 export interface Signature {
+  /** Nothing is known: a handler that declares no inputs and has no model file, or a predictor elsewhere that was not asked. Any tensors pass. */
+  readonly isOpen?: true;
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly TensorMetadata[];
 }
+
+/** What user code adds to a model beyond tensors in and tensors out. */
+export interface Capabilities {
+  /** Media types of bodies that go to the handler as bytes: `image/png`, or a whole family as `image/` with a star. */
+  readonly accepts: readonly string[];
+  /** It answers the verb `explain` itself. */
+  readonly explains: boolean;
+}
+
+export const NO_CAPABILITIES: Capabilities = { accepts: [], explains: false };
 
 /** OIP "Model Metadata". */
 export interface ModelMetadata extends Signature {

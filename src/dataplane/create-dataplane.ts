@@ -1,14 +1,14 @@
 import type { RequestContext } from '../core/context.ts';
 import { ServingError, toServingError, type ErrorReason } from '../core/errors.ts';
-import type { InferRequest, InferResponse } from '../core/infer.ts';
+import type { InferRequest, InferResponse, Verb } from '../core/infer.ts';
 import type { ModelIndexEntry, ModelMetadata, ServerMetadata } from '../core/metadata.ts';
 import { loggableRequestId } from '../core/request-id.ts';
-import { checkInputs } from '../pipeline/index.ts';
 import type { ModelRepository, ServedModel } from '../repository/index.ts';
-import type { DataplaneControl, DataplaneObserver, ResolvedModel } from './dataplane.ts';
+import { checkRequest } from './check-request.ts';
+import type { DataplaneControl, DataplaneObserver, Explainer, ResolvedModel } from './dataplane.ts';
+import { cannotExplain, runExplain } from './explain.ts';
 import { readTimeoutMs } from './request-timeout.ts';
-import { checkRequestedOutputs, selectOutputs } from './requested-outputs.ts';
-import { checkSharedDimensions } from './shared-dimensions.ts';
+import { selectOutputs } from './requested-outputs.ts';
 
 export interface DataplaneOptions {
   /** Longest that any request may take, queue included; Infinity: no limit. */
@@ -20,12 +20,17 @@ export interface DataplaneOptions {
 export interface DataplaneDependencies {
   readonly repository: ModelRepository;
   readonly observer?: DataplaneObserver;
+  /** Explains the models whose handlers do not. */
+  readonly explainer?: Explainer;
+  /** Whether what the models depend on, such as a predictor elsewhere, is healthy; models are not ready when it is not. */
+  readonly readiness?: () => boolean;
 }
 
 /** KServe's own name for load and unload, then Triton's names of the extensions of OIP. */
 const EXTENSIONS = ['model_repository_extension', 'model_repository', 'binary_tensor_data', 'parameters'] as const;
 
 const SILENT: DataplaneObserver = {};
+const ALWAYS = (): boolean => true;
 
 export function createDataplane(options: DataplaneOptions, deps: DataplaneDependencies): DataplaneControl {
   return new RepositoryDataplane(options, deps);
@@ -36,6 +41,8 @@ class RepositoryDataplane implements DataplaneControl {
   readonly #serverMetadata: ServerMetadata;
   readonly #repository: ModelRepository;
   readonly #observer: DataplaneObserver;
+  readonly #explainer: Explainer | undefined;
+  readonly #isHealthy: () => boolean;
   #phase: 'serving' | 'leaving' | 'closed' = 'serving';
   #inFlight = 0;
 
@@ -44,6 +51,8 @@ class RepositoryDataplane implements DataplaneControl {
     this.#serverMetadata = Object.freeze({ name: options.serverName, version: options.version, extensions: EXTENSIONS });
     this.#repository = deps.repository;
     this.#observer = deps.observer ?? SILENT;
+    this.#explainer = deps.explainer;
+    this.#isHealthy = deps.readiness ?? ALWAYS;
   }
 
   get inFlight(): number {
@@ -55,11 +64,11 @@ class RepositoryDataplane implements DataplaneControl {
   }
 
   isReady(): boolean {
-    return this.#phase === 'serving' && this.#repository.isAllReady();
+    return this.#phase === 'serving' && this.#repository.isAllReady() && this.#isHealthy();
   }
 
   isModelReady(name: string, version?: string): boolean {
-    return this.#repository.isReady(name, version);
+    return this.#repository.isReady(name, version) && this.#isHealthy();
   }
 
   serverMetadata(): ServerMetadata {
@@ -75,27 +84,18 @@ class RepositoryDataplane implements DataplaneControl {
     return this.#repository.names();
   }
 
-  resolve(name: string, version?: string): ResolvedModel {
-    return this.#find(name, version);
+  resolve(name: string, version?: string, verb: Verb = 'infer'): ResolvedModel {
+    const model = this.#find(name, version);
+    if (verb === 'explain' && !model.capabilities.explains && this.#explainer === undefined) throw cannotExplain();
+    return model;
   }
 
-  async infer(request: InferRequest, ctx: RequestContext): Promise<InferResponse> {
-    const startedAt = performance.now();
-    const model = this.#find(request.modelName, request.modelVersion);
-    const { name, version } = model;
-    let reason: ErrorReason | 'ok' = 'ok';
-    this.#inFlight++;
-    this.#observer.started?.(name, version);
-    try {
-      return await this.#run(model, request, ctx, startedAt);
-    } catch (thrown) {
-      const error = toServingError(thrown);
-      reason = error.reason;
-      throw error;
-    } finally {
-      this.#inFlight--;
-      this.#observer.finished?.({ model: name, version, protocol: ctx.protocol, reason, seconds: (performance.now() - startedAt) / 1000 });
-    }
+  infer(request: InferRequest, ctx: RequestContext): Promise<InferResponse> {
+    return this.#answer('infer', request, ctx);
+  }
+
+  explain(request: InferRequest, ctx: RequestContext): Promise<InferResponse> {
+    return this.#answer('explain', request, ctx);
   }
 
   index({ readyOnly }: { readonly readyOnly: boolean }): readonly ModelIndexEntry[] {
@@ -130,20 +130,42 @@ class RepositoryDataplane implements DataplaneControl {
     return this.#repository.find(name, version);
   }
 
-  async #run(model: ServedModel, request: InferRequest, ctx: RequestContext, startedAt: number): Promise<InferResponse> {
-    checkInputs(request.inputs, model.signature, model.name);
-    checkSharedDimensions(request.inputs, model.signature);
-    checkRequestedOutputs(request.outputs, model.signature, model.name);
+  async #answer(verb: Verb, request: InferRequest, ctx: RequestContext): Promise<InferResponse> {
+    const startedAt = performance.now();
+    const model = this.#find(request.modelName, request.modelVersion);
+    const { name, version } = model;
+    let reason: ErrorReason | 'ok' = 'ok';
+    this.#inFlight++;
+    this.#observer.started?.(name, version, verb);
+    try {
+      return await this.#run(verb, model, request, ctx, startedAt);
+    } catch (thrown) {
+      const error = toServingError(thrown);
+      reason = error.reason;
+      throw error;
+    } finally {
+      this.#inFlight--;
+      this.#observer.finished?.({ model: name, version, verb, protocol: ctx.protocol, reason, seconds: (performance.now() - startedAt) / 1000 });
+    }
+  }
+
+  async #run(verb: Verb, model: ServedModel, request: InferRequest, ctx: RequestContext, startedAt: number): Promise<InferResponse> {
+    checkRequest(request, model);
     const timeoutMs = Math.min(this.#requestTimeoutMs, readTimeoutMs(request.parameters));
     const deadline = Math.min(ctx.deadline, startedAt + timeoutMs);
     const id = loggableRequestId(request.id) ?? ctx.id;
-    const response = await model.scheduler.submit({ verb: 'infer', request }, { ...ctx, id, deadline });
+    const runCtx = { ...ctx, id, deadline };
+    const response =
+      verb === 'infer' ? await model.scheduler.submit({ verb, request }, runCtx) : await runExplain(model, this.#explainer, request, runCtx);
     return {
       modelName: model.name,
       modelVersion: model.version,
       ...(request.id === undefined ? {} : { id: request.id }),
       ...(response.parameters === undefined ? {} : { parameters: response.parameters }),
-      outputs: selectOutputs(response.outputs, request.outputs, model.name),
+      // Requested outputs are the model's: an explanation has its own.
+      outputs: verb === 'infer' ? selectOutputs(response, request.outputs, model) : response.outputs,
+      ...(response.body === undefined ? {} : { body: response.body }),
+      ...(response.headers === undefined ? {} : { headers: response.headers }),
     };
   }
 }

@@ -1,8 +1,12 @@
+import type { Logger } from '../core/context.ts';
 import { ServingError } from '../core/errors.ts';
 import type { Engine, ModelSource } from './engine.ts';
 import { describeForeignModel } from './foreign-model.ts';
+import type { PredictorHealth, PredictorOptions, RemotePredictor } from './remote/predictor.ts';
 
 export type * from './engine.ts';
+export type * from './remote/predictor.ts';
+export { toPredictorOptions } from './remote/predictor-options.ts';
 
 /** One line an engine. Imported on first use: nothing heavy loads before a model needs it. */
 const ENGINES: Readonly<Record<string, () => Promise<Engine>>> = {
@@ -23,4 +27,19 @@ export async function engineByName(name: string): Promise<Engine> {
   const load = Object.hasOwn(ENGINES, name) ? ENGINES[name] : undefined;
   if (load === undefined) throw new ServingError('model_failed', `Cannot find engine "${name}": this build has ${Object.keys(ENGINES).join(', ')}`);
   return load();
+}
+
+/** A predictor elsewhere; nothing is sent yet. Throws model_failed for options that cannot work, naming the option. */
+export async function createRemotePredictor(options: PredictorOptions, modelName: string, log: Logger): Promise<RemotePredictor> {
+  return (await import('./remote/index.ts')).createRemotePredictor(options, modelName, log);
+}
+
+/** Begins to ask at once, and then every `intervalMs`; more often while it is not ready. Throws as `createRemotePredictor`. */
+export async function createPredictorHealth(
+  options: PredictorOptions,
+  modelName: string,
+  log: Logger,
+  timing: { readonly intervalMs: number },
+): Promise<PredictorHealth> {
+  return (await import('./remote/index.ts')).createPredictorHealth(options, modelName, log, timing);
 }

@@ -1,9 +1,12 @@
 import type { Batch, BatchMember, BatchResult, Settled, StageTimings } from '../core/batch.ts';
+import type { RequestContext } from '../core/context.ts';
 import { ERROR_TABLE, ServingError, type ErrorReason } from '../core/errors.ts';
 import type { InferRequest, InferResponse, RequestedOutput } from '../core/infer.ts';
-import type { StopSignal } from '../core/stop-signal.ts';
+import { StopSource, type StopSignal } from '../core/stop-signal.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { Frame } from './frame.ts';
+import { decodeMeasurements, encodeMeasurements, type WireMeasurement } from './measurement-codec.ts';
+import { decodeBody, decodeContext, decodeHeaders, encodeBody, encodeContext, type WireBody, type WireContext } from './rich-codec.ts';
 import {
   asArray,
   asRecord,
@@ -28,10 +31,15 @@ interface WireMessage {
   readonly id?: string;
   readonly parameters?: WireParameters;
   readonly tensors: readonly WireTensor[];
+  /** Its bytes follow those of the tensors. */
+  readonly body?: WireBody;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 interface WireRequest extends WireMessage {
   readonly outputs?: readonly { readonly name: string; readonly parameters?: WireParameters }[];
+  /** For models that run user code or ask a predictor elsewhere; the others know tensors only. */
+  readonly ctx?: WireContext;
 }
 
 export interface WireError {
@@ -51,11 +59,17 @@ export interface WireBatch {
 export interface WireResult {
   readonly timings: StageTimings;
   readonly responses: readonly WireSettled[];
+  readonly measurements?: readonly WireMeasurement[];
+  readonly isWornOut?: true;
 }
 
-export function encodeBatch(members: readonly BatchMember[]): Encoded<WireBatch> {
+/** `isRich`: what travels beside tensors goes along too, verb, context and bodies. */
+export function encodeBatch(members: readonly BatchMember[], isRich: boolean): Encoded<WireBatch> {
   const tensors: Uint8Array[] = [];
-  return { metadata: { members: members.map(({ request }) => encodeRequest(request, tensors)) }, tensors };
+  const encode = isRich
+    ? (member: BatchMember): WireRequest => ({ ...encodeRequest(member.request, tensors), ctx: encodeContext(member) })
+    : ({ request }: BatchMember): WireRequest => encodeRequest(request, tensors);
+  return { metadata: { members: members.map(encode) }, tensors };
 }
 
 function encodeRequest(request: InferRequest, chunks: Uint8Array[]): WireRequest {
@@ -74,26 +88,44 @@ function encodeMessage(message: InferRequest | InferResponse, tensors: readonly 
     ...(message.id === undefined ? undefined : { id: message.id }),
     ...(message.parameters === undefined ? undefined : { parameters: encodeParameters(message.parameters) }),
     tensors: tensors.map((tensor) => encodeTensor(tensor, chunks)),
+    ...(message.body === undefined ? undefined : { body: encodeBody(message.body, chunks) }),
   };
 }
+
+function encodeResponse(response: InferResponse, chunks: Uint8Array[]): WireMessage {
+  const message = encodeMessage(response, response.outputs, chunks);
+  return response.headers === undefined ? message : { ...message, headers: response.headers };
+}
+
+/** What a model sees that knows tensors only. */
+const PLAIN_CONTEXT: RequestContext = { id: '', protocol: 'v2-rest', signal: new StopSource(), deadline: Infinity, headers: {} };
 
 /** The requests of a `run` frame with the signals that `signalOf` gives them. Throws ServingError internal. */
 export function decodeBatch(frame: Frame, signalOf: (member: number) => StopSignal): Batch {
   const reader = new TensorReader(frame);
-  const members = asArray(asRecord(frame.metadata, 'batch')['members'], 'members').map((wire, i) => ({
-    request: decodeRequest(asRecord(wire, 'request'), reader),
-    signal: signalOf(i),
-  }));
+  const members = asArray(asRecord(frame.metadata, 'batch')['members'], 'members').map((wire, i) =>
+    decodeMember(asRecord(wire, 'request'), reader, signalOf(i)),
+  );
   reader.end();
   return { members };
+}
+
+function decodeMember(wire: Readonly<Record<string, unknown>>, reader: TensorReader, signal: StopSignal): BatchMember {
+  const request = decodeRequest(wire, reader);
+  return wire['ctx'] === undefined
+    ? { verb: 'infer', request, ctx: PLAIN_CONTEXT, signal }
+    : { request, signal, ...decodeContext(wire['ctx'], signal) };
 }
 
 function decodeRequest(wire: Readonly<Record<string, unknown>>, reader: TensorReader): InferRequest {
   const common = decodeMessage(wire);
   const inputs = decodeTensors(wire, reader);
-  return wire['outputs'] === undefined
-    ? { ...common, inputs }
-    : { ...common, inputs, outputs: asArray(wire['outputs'], 'outputs').map(decodeRequestedOutput) };
+  return {
+    ...common,
+    inputs,
+    ...(wire['outputs'] === undefined ? undefined : { outputs: asArray(wire['outputs'], 'outputs').map(decodeRequestedOutput) }),
+    ...(wire['body'] === undefined ? undefined : { body: decodeBody(wire['body'], reader) }),
+  };
 }
 
 function decodeRequestedOutput(wire: unknown): RequestedOutput {
@@ -106,7 +138,7 @@ function decodeTensors(wire: Readonly<Record<string, unknown>>, reader: TensorRe
   return asArray(wire['tensors'], 'tensors').map((tensor) => reader.read(tensor));
 }
 
-function decodeMessage(wire: Readonly<Record<string, unknown>>): Omit<InferResponse, 'outputs'> {
+function decodeMessage(wire: Readonly<Record<string, unknown>>): Omit<InferResponse, 'outputs' | 'body' | 'headers'> {
   const { modelName, modelVersion, id, parameters } = wire;
   if (typeof modelName !== 'string') throw malformed('model name');
   return {
@@ -119,31 +151,51 @@ function decodeMessage(wire: Readonly<Record<string, unknown>>): Omit<InferRespo
 
 export function encodeResult(result: BatchResult): Encoded<WireResult> {
   const tensors: Uint8Array[] = [];
-  const responses = result.responses.map((settled) =>
-    settled.ok ? encodeMessage(settled.value, settled.value.outputs, tensors) : { error: encodeError(settled.error) },
-  );
-  return { metadata: { timings: result.timings, responses }, tensors };
+  const responses = result.responses.map((settled) => (settled.ok ? encodeResponse(settled.value, tensors) : { error: encodeError(settled.error) }));
+  const { measurements, isWornOut } = result;
+  return {
+    metadata: {
+      timings: result.timings,
+      responses,
+      ...(measurements === undefined ? undefined : { measurements: encodeMeasurements(measurements) }),
+      ...(isWornOut === undefined ? undefined : { isWornOut }),
+    },
+    tensors,
+  };
 }
 
 /** Throws ServingError internal when the frame is malformed or does not answer `count` requests. */
 export function decodeResult(frame: Frame, count: number): BatchResult {
-  const { timings, responses } = asRecord(frame.metadata, 'result');
+  const { timings, responses, measurements, isWornOut } = asRecord(frame.metadata, 'result');
   const settled = asArray(responses, 'responses');
   if (settled.length !== count) throw malformed(`result: ${settled.length} answers for ${count} requests`);
   const reader = new TensorReader(frame);
   const decoded = settled.map((wire) => decodeSettled(asRecord(wire, 'response'), reader));
   reader.end();
-  return { responses: decoded, timings: decodeTimings(asRecord(timings, 'timings')) };
+  return {
+    responses: decoded,
+    timings: decodeTimings(asRecord(timings, 'timings')),
+    ...(measurements === undefined ? undefined : { measurements: decodeMeasurements(measurements) }),
+    ...(isWornOut === true ? { isWornOut } : undefined),
+  };
 }
 
 function decodeSettled(wire: Readonly<Record<string, unknown>>, reader: TensorReader): Settled<InferResponse> {
   if (wire['error'] !== undefined) return { ok: false, error: decodeError(wire['error']) };
-  return { ok: true, value: { ...decodeMessage(wire), outputs: decodeTensors(wire, reader) } };
+  const common = decodeMessage(wire);
+  const outputs = decodeTensors(wire, reader);
+  const value = {
+    ...common,
+    outputs,
+    ...(wire['body'] === undefined ? undefined : { body: decodeBody(wire['body'], reader) }),
+    ...(wire['headers'] === undefined ? undefined : { headers: decodeHeaders(wire['headers']) }),
+  };
+  return { ok: true, value };
 }
 
-function decodeTimings({ preprocessMs, predictMs, postprocessMs }: Readonly<Record<string, unknown>>): StageTimings {
+function decodeTimings({ preprocessMs, predictMs, postprocessMs, explainMs }: Readonly<Record<string, unknown>>): StageTimings {
   if (typeof preprocessMs !== 'number' || typeof predictMs !== 'number' || typeof postprocessMs !== 'number') throw malformed('timings');
-  return { preprocessMs, predictMs, postprocessMs };
+  return typeof explainMs === 'number' ? { preprocessMs, predictMs, postprocessMs, explainMs } : { preprocessMs, predictMs, postprocessMs };
 }
 
 /** Longest text about a cause that crosses. */

@@ -1,11 +1,12 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../core/context.ts';
 import { ServingError, toServingError } from '../core/errors.ts';
-import type { Pipeline, PipelineDependencies, PipelineSpec } from '../pipeline/index.ts';
+import { attributeRejection, type Pipeline, type PipelineDependencies, type PipelineSpec } from '../pipeline/index.ts';
 import { decodeBatch, encodeError, encodeResult } from './batch-codec.ts';
 import { Channel } from './channel.ts';
 import type { Frame } from './frame.ts';
 import { createFrameLogger } from './frame-log.ts';
+import { encodeLoaded } from './loaded-codec.ts';
 import { failBatch } from './running-batch.ts';
 import { asRecord, malformed } from './tensor-codec.ts';
 
@@ -16,17 +17,24 @@ export interface ChildHostDependencies {
   readonly exit: (code: number, lastWords?: string) => void;
 }
 
-/** The child's side: does what the parent's frames say, over the socket it was started with. Says hello at once. */
-export function hostPipelines(socket: Duplex, deps: ChildHostDependencies): void {
-  new ChildHost(socket, deps);
+/** What the process has to ask of the models it runs. */
+export interface PipelineHost {
+  /** Logs a promise of user code that was rejected and nobody handled; false where there is no user code that could have left it. */
+  takeRejection(reason: unknown): boolean;
 }
 
-class ChildHost {
+/** The child's side: does what the parent's frames say, over the socket it was started with. Says hello at once. */
+export function hostPipelines(socket: Duplex, deps: ChildHostDependencies): PipelineHost {
+  return new ChildHost(socket, deps);
+}
+
+class ChildHost implements PipelineHost {
   readonly #deps: ChildHostDependencies;
   readonly #channel: Channel;
   readonly #log: Logger;
   readonly #pipelines = new Map<number, Pipeline>();
   readonly #runs = new Map<number, readonly AbortController[]>();
+  #hasUserCode = false;
 
   constructor(socket: Duplex, deps: ChildHostDependencies) {
     this.#deps = deps;
@@ -48,6 +56,12 @@ class ChildHost {
     );
     this.#log = createFrameLogger(this.#channel);
     this.#channel.send('hello', 0, 0, { build: deps.buildId, pid: process.pid });
+  }
+
+  takeRejection(reason: unknown): boolean {
+    if (!this.#hasUserCode) return false;
+    if (!attributeRejection(reason)) this.#log.error({ err: reason }, 'A promise was rejected and nobody caught it');
+    return true;
   }
 
   #take(frame: Frame): void {
@@ -76,11 +90,11 @@ class ChildHost {
   }
 
   async #load(model: number, spec: PipelineSpec): Promise<void> {
+    this.#hasUserCode ||= spec.handler !== undefined;
     try {
       const pipeline = await this.#deps.loadPipeline(spec, { log: this.#log });
       this.#pipelines.set(model, pipeline);
-      const { signature, platform, properties, isConcurrent } = pipeline;
-      this.#channel.send('loaded', model, 0, { signature, platform, properties, isConcurrent });
+      this.#channel.send('loaded', model, 0, encodeLoaded(pipeline));
     } catch (error) {
       this.#channel.send('error', model, 0, encodeError(toServingError(error, 'model_failed', `Cannot load model "${spec.modelName}"`)));
     }

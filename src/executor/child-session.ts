@@ -1,8 +1,6 @@
-import type { Batch, BatchResult } from '../core/batch.ts';
+import type { Batch } from '../core/batch.ts';
 import type { Logger } from '../core/context.ts';
-import { isDatatype } from '../core/datatype.ts';
 import { ServingError, toServingError } from '../core/errors.ts';
-import type { Signature, TensorMetadata } from '../core/metadata.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
 import { decodeError, decodeResult, encodeBatch } from './batch-codec.ts';
 import { describeEnd, type ChildEnd } from './child-end.ts';
@@ -10,8 +8,9 @@ import { ChildLink, type ChildLinkOptions } from './child-link.ts';
 import { createDeferred, settledWithin, type Deferred } from './deferred.ts';
 import type { Frame } from './frame.ts';
 import { writeChildLog } from './frame-log.ts';
-import { failBatch, RunningBatch } from './running-batch.ts';
-import { asArray, asRecord, malformed } from './tensor-codec.ts';
+import { decodeLoaded, type LoadedInChild } from './loaded-codec.ts';
+import { failBatch, loseBatch, RunningBatch, type HostResult } from './running-batch.ts';
+import { asRecord, malformed } from './tensor-codec.ts';
 
 export interface ChildSessionOptions extends ChildLinkOptions {
   /** What the child's hello must say. */
@@ -27,14 +26,6 @@ export interface ChildSessionHandlers {
   lost(isBlameless: boolean): void;
   /** It has ended after `lost`. */
   ended(end: ChildEnd): void;
-}
-
-/** What a child tells about a model it has loaded. */
-export interface LoadedInChild {
-  readonly signature: Signature;
-  readonly platform: string;
-  readonly properties: Readonly<Record<string, string>>;
-  readonly isConcurrent: boolean;
 }
 
 /** Freeing a model waits for nothing but native code. */
@@ -118,9 +109,9 @@ export class ChildSession {
     if (!(await settledWithin(unloaded.promise, UNLOAD_TIMEOUT_MS))) this.kill('it did not free a model in time');
   }
 
-  /** Never rejects. */
-  run(model: number, batch: Batch): Promise<BatchResult> {
-    if (this.#isLost) return Promise.resolve(failBatch(batch, new ServingError('executor_lost', "The model's process is gone")));
+  /** Never rejects. `isRich` as in `encodeBatch`. */
+  run(model: number, batch: Batch, isRich: boolean): Promise<HostResult> {
+    if (this.#isLost) return Promise.resolve(loseBatch(batch, new ServingError('executor_lost', "The model's process is gone")));
     const request = this.#nextRun();
     let stopTimer: NodeJS.Timeout | undefined;
     const running = new RunningBatch(batch, {
@@ -136,7 +127,7 @@ export class ChildSession {
     if (running.live.length === 0) return Promise.resolve(failBatch(batch, new ServingError('cancelled', 'Cancelled before the run')));
     this.#runs.set(request, running);
     try {
-      const { metadata, tensors } = encodeBatch(running.live);
+      const { metadata, tensors } = encodeBatch(running.live, isRich);
       this.#link.send('run', model, request, metadata, tensors);
     } catch (error) {
       running.fail(toServingError(error));
@@ -223,7 +214,7 @@ export class ChildSession {
     }
     for (const unload of this.#unloads.values()) unload.resolve(undefined);
     const lost = new ServingError('executor_lost', `The model's process was lost while it had the request: it ${text}`, { details });
-    for (const running of this.#runs.values()) running.fail(lost);
+    for (const running of this.#runs.values()) running.lose(lost);
   }
 }
 
@@ -237,30 +228,4 @@ function takeFrom<T>(waiting: Map<number, T>, model: number): T {
   if (found === undefined) throw malformed('answer: nobody asked');
   waiting.delete(model);
   return found;
-}
-
-function decodeLoaded(metadata: unknown): LoadedInChild {
-  const { signature, platform, properties, isConcurrent } = asRecord(metadata, 'loaded model');
-  const { inputs, outputs } = asRecord(signature, 'signature');
-  if (typeof platform !== 'string' || typeof isConcurrent !== 'boolean') throw malformed('loaded model');
-  return {
-    signature: { inputs: asArray(inputs, 'inputs').map(decodeTensorMetadata), outputs: asArray(outputs, 'outputs').map(decodeTensorMetadata) },
-    platform,
-    properties: Object.fromEntries(Object.entries(asRecord(properties, 'properties')).map(([name, value]) => [name, String(value)])),
-    isConcurrent,
-  };
-}
-
-function decodeTensorMetadata(wire: unknown): TensorMetadata {
-  const { name, datatype, shape, dimensionNames } = asRecord(wire, 'tensor metadata');
-  if (typeof name !== 'string' || typeof datatype !== 'string' || !isDatatype(datatype)) throw malformed('tensor metadata');
-  const sizes = asArray(shape, 'shape').map(Number);
-  if (dimensionNames === undefined) return { name, datatype, shape: sizes };
-  // JSON has no undefined: an unnamed dimension arrives as null.
-  return {
-    name,
-    datatype,
-    shape: sizes,
-    dimensionNames: asArray(dimensionNames, 'dimension names').map((text) => (typeof text === 'string' ? text : undefined)),
-  };
 }

@@ -16,13 +16,20 @@ function exit(code: number, lastWords?: string): void {
   process.exit(code);
 }
 
-process.on('uncaughtException', (error: unknown, origin) => {
+function exitBecause(error: unknown, origin: string): void {
   const stack = error instanceof Error ? `${error.stack ?? ''}\n` : '';
   exit(1, `${stack}${origin}: ${String(error).replaceAll('\n', ' ')}`);
-});
+}
 
-hostPipelines(new Socket({ fd: 3, readable: true, writable: true }), {
+process.on('uncaughtException', exitBecause);
+
+const host = hostPipelines(new Socket({ fd: 3, readable: true, writable: true }), {
   buildId: readBuildId(fileURLToPath(import.meta.url)),
   loadPipeline,
   exit,
+});
+
+// What a handler forgets to await fails alone: the requests of others go on.
+process.on('unhandledRejection', (reason) => {
+  if (!host.takeRejection(reason)) exitBecause(reason, 'unhandledRejection');
 });

@@ -1,10 +1,11 @@
 import type { Batch, BatchResult } from '../core/batch.ts';
-import type { Signature } from '../core/metadata.ts';
+import type { Capabilities, Signature } from '../core/metadata.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
 
 /** A model ready to run in an executor. */
 export interface LoadedModel {
   readonly signature: Signature;
+  readonly capabilities: Capabilities;
   readonly platform: string;
   readonly properties: Readonly<Record<string, string>>;
   /** Batches it takes at once: `instances` when it can run them side by side, 1 when not, 0 while its process is being replaced. */
@@ -13,9 +14,12 @@ export interface LoadedModel {
   onCapacityChange(listener: () => void): void;
   /**
    * Runs a batch. Never rejects: when the process dies under it, members settle with executor_lost; when a member's signal aborts it settles with
-   * cancelled, and a run whose members are all gone is stopped (in `process`, by ending the child when it does not stop in time).
+   * cancelled, and a run whose members are all gone is stopped (in `process`, by ending the child when it does not stop in time). Members of a retryable model
+   * that were lost with a process, and whose deadline has not passed, run once more, alone, before they settle.
    */
   run(batch: Batch): Promise<BatchResult>;
+  /** Called once, when user code has left so much behind that the model should be loaded anew. One listener. */
+  onWornOut(listener: () => void): void;
   /** Waits for batches in flight, then frees the model. */
   unload(): Promise<void>;
 }

@@ -20,7 +20,7 @@ const MAGIC = 0x4e46534b;
 export const MAX_BODY_BYTES = 0x7fff_ffff;
 
 /** Raise it when a frame changes its meaning: parent and child of different builds refuse each other. */
-export const FRAME_PROTOCOL = 1;
+export const FRAME_PROTOCOL = 2;
 
 export const FRAME_KINDS = ['hello', 'load', 'loaded', 'unload', 'unloaded', 'run', 'reply', 'error', 'cancel', 'log', 'stop'] as const;
 export type FrameKind = (typeof FRAME_KINDS)[number];

@@ -1,52 +1,70 @@
-import type { Batch, BatchResult } from '../core/batch.ts';
+import type { Batch, BatchMember, BatchResult } from '../core/batch.ts';
 import { modelNotReady, ServingError } from '../core/errors.ts';
-import type { Signature } from '../core/metadata.ts';
-import type { PipelineSpec } from '../pipeline/index.ts';
+import type { Capabilities, Signature } from '../core/metadata.ts';
+import type { StopSignal } from '../core/stop-signal.ts';
+import type { Pipeline, PipelineSpec } from '../pipeline/index.ts';
 import { createDeferred, type Deferred } from './deferred.ts';
 import type { LoadedModel } from './executor.ts';
-import { failBatch } from './running-batch.ts';
+import { failBatch, type HostResult } from './running-batch.ts';
 
 /** Where a model can run at the moment. */
 export interface ModelHost {
   readonly isConcurrent: boolean;
+  /** As `Pipeline.concurrency`. */
+  readonly concurrency: number | undefined;
   /** Never rejects. */
-  run(batch: Batch): Promise<BatchResult>;
+  run(batch: Batch): Promise<HostResult>;
 }
 
 /** What does not change while a model is loaded. */
-export interface ModelFacts {
-  readonly signature: Signature;
-  readonly platform: string;
-  readonly properties: Readonly<Record<string, string>>;
-}
+export type ModelFacts = Pick<Pipeline, 'signature' | 'capabilities' | 'platform' | 'properties' | 'isRetryable'>;
 
-/** The executor's side of a loaded model: its host comes and goes with the child, its runs are counted. */
+/**
+ * The executor's side of a loaded model: its host comes and goes with the child, its runs are counted. What was lost with a child runs once more, one member at
+ * a time and with no other run of the model beside it: whoever takes the child along a second time takes nobody else with it.
+ */
 export class HostedModel implements LoadedModel {
   readonly spec: PipelineSpec;
   readonly signature: Signature;
+  readonly capabilities: Capabilities;
   readonly platform: string;
   readonly properties: Readonly<Record<string, string>>;
+  readonly #isRetryable: boolean;
   readonly #instances: number;
   readonly #unload: (model: HostedModel) => Promise<void>;
   #host: ModelHost | undefined;
   #isClosed = false;
   #listener: (() => void) | undefined;
+  #wornOut: (() => void) | undefined;
+  /** Batches taken and not settled. */
   #running = 0;
+  /** Of these, the runs that a host has at the moment; the others wait to be repeated. */
+  #hosted = 0;
   #idle: Deferred<undefined> | undefined;
   #unloading: Promise<void> | undefined;
+  /** Members to be repeated; while there are any, nothing else starts. */
+  #repeating = 0;
+  /** The end of the last repetition in the row; never rejects. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Raised when those who wait to be repeated are to give up. */
+  #generation = 0;
+  #change: Deferred<undefined> | undefined;
 
   constructor(spec: PipelineSpec, instances: number, facts: ModelFacts, unload: (model: HostedModel) => Promise<void>) {
     this.spec = spec;
     this.signature = facts.signature;
+    this.capabilities = facts.capabilities;
     this.platform = facts.platform;
     this.properties = facts.properties;
+    this.#isRetryable = facts.isRetryable;
     this.#instances = instances;
     this.#unload = unload;
   }
 
   get capacity(): number {
-    if (this.#host === undefined) return 0;
-    return this.#host.isConcurrent ? this.#instances : 1;
+    const host = this.#host;
+    if (host === undefined || this.#repeating > 0) return 0;
+    return host.concurrency ?? (host.isConcurrent ? this.#instances : 1);
   }
 
   get isUp(): boolean {
@@ -57,6 +75,10 @@ export class HostedModel implements LoadedModel {
     this.#listener = listener;
   }
 
+  onWornOut(listener: () => void): void {
+    this.#wornOut = listener;
+  }
+
   async run(batch: Batch): Promise<BatchResult> {
     if (this.#isClosed) return failBatch(batch, modelNotReady(this.spec.modelName));
     if (this.#host === undefined) {
@@ -64,7 +86,8 @@ export class HostedModel implements LoadedModel {
     }
     this.#running++;
     try {
-      return await this.#host.run(batch);
+      const result = await this.#runOn(this.#host, batch);
+      return result.isLost === true && this.#isRetryable ? await this.#repeatLost(batch, result) : result;
     } finally {
       this.#running--;
       if (this.#running === 0) {
@@ -85,6 +108,12 @@ export class HostedModel implements LoadedModel {
     this.#setHost(host);
   }
 
+  /** There will be no host soon: what waits to be repeated settles with the loss it had. */
+  giveUpRepeating(): void {
+    this.#generation++;
+    this.#signalChange();
+  }
+
   /** Takes no more batches, for good; those in flight go on. */
   close(): void {
     this.#isClosed = true;
@@ -98,9 +127,86 @@ export class HostedModel implements LoadedModel {
     await this.#idle.promise;
   }
 
+  async #runOn(host: ModelHost, batch: Batch): Promise<HostResult> {
+    this.#hosted++;
+    try {
+      const result = await host.run(batch);
+      if (result.isWornOut === true) this.#tellWornOut();
+      return result;
+    } finally {
+      this.#hosted--;
+      if (this.#hosted === 0) this.#signalChange();
+    }
+  }
+
+  #tellWornOut(): void {
+    const listener = this.#wornOut;
+    this.#wornOut = undefined;
+    listener?.();
+  }
+
+  /** Members that were given up are not repeated: one of them may be why the process was lost. */
+  async #repeatLost(batch: Batch, lost: HostResult): Promise<BatchResult> {
+    const now = performance.now();
+    const repeated = batch.members.map(async (member, i) => {
+      if (member.signal.aborted || member.ctx.deadline <= now) return undefined;
+      return await this.#repeat(member, { ...lost, responses: lost.responses.slice(i, i + 1) });
+    });
+    const results = await Promise.all(repeated);
+    const last = results.findLast((result) => result !== undefined);
+    return {
+      responses: lost.responses.map((response, i) => results[i]?.responses[0] ?? response),
+      timings: last?.timings ?? lost.timings,
+      measurements: results.flatMap((result) => result?.measurements ?? []),
+    };
+  }
+
+  #repeat(member: BatchMember, lost: HostResult): Promise<BatchResult> {
+    const generation = this.#generation;
+    this.#countRepeating(1);
+    const result = this.#turn.then(async () => {
+      const host = await this.#untilAlone(member.signal, generation);
+      return host === undefined ? lost : await this.#runOn(host, { members: [member] });
+    });
+    this.#turn = result.then(() => {
+      this.#countRepeating(-1);
+    });
+    return result;
+  }
+
+  /** A host that runs nothing; undefined when there is no use in waiting for one. */
+  async #untilAlone(signal: StopSignal, generation: number): Promise<ModelHost | undefined> {
+    const wake = (): void => {
+      this.#signalChange();
+    };
+    signal.addEventListener('abort', wake);
+    try {
+      while (!this.#isClosed && !signal.aborted && generation === this.#generation) {
+        if (this.#host !== undefined && this.#hosted === 0) return this.#host;
+        this.#change ??= createDeferred<undefined>();
+        await this.#change.promise;
+      }
+      return undefined;
+    } finally {
+      signal.removeEventListener('abort', wake);
+    }
+  }
+
+  #signalChange(): void {
+    this.#change?.resolve(undefined);
+    this.#change = undefined;
+  }
+
+  #countRepeating(by: number): void {
+    const before = this.capacity;
+    this.#repeating += by;
+    if (this.capacity !== before) this.#listener?.();
+  }
+
   #setHost(host: ModelHost | undefined): void {
     const before = this.capacity;
     this.#host = host;
+    this.#signalChange();
     if (this.capacity !== before) this.#listener?.();
   }
 }

@@ -116,6 +116,10 @@ class InlineHost implements ModelHost {
     return this.#pipeline.isConcurrent;
   }
 
+  get concurrency(): number | undefined {
+    return this.#pipeline.concurrency;
+  }
+
   run(batch: Batch): Promise<BatchResult> {
     const { promise, resolve } = createDeferred<BatchResult>();
     const running = { batch, resolve };

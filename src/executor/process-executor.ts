@@ -5,12 +5,13 @@ import type { PipelineSpec } from '../pipeline/index.ts';
 import { Backoff, DEFAULT_BACKOFF, type BackoffOptions } from './backoff.ts';
 import { readBuildId } from './build-id.ts';
 import { describeEnd } from './child-end.ts';
-import { ChildSession, type ChildSessionOptions, type LoadedInChild } from './child-session.ts';
+import { ChildSession, type ChildSessionOptions } from './child-session.ts';
 import { createDeferred, settledWithin, type Deferred } from './deferred.ts';
 import { filterEnvironment } from './environment.ts';
 import type { Executor, ExecutorObserver, ExecutorState, LoadedModel } from './executor.ts';
 import { HostedModel } from './hosted-model.ts';
 import { loadWhileStopped, throwIfLoadAborted } from './load-abort.ts';
+import type { LoadedInChild } from './loaded-codec.ts';
 
 export interface ProcessExecutorOptions {
   /** The compiled `executor/child.js`. */
@@ -19,6 +20,8 @@ export interface ProcessExecutorOptions {
   readonly stopTimeoutMs: number;
   /** The server's environment; the child sees a part of it (see environment.ts). */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Names of further variables that the child sees. */
+  readonly extraEnv?: readonly string[];
   readonly execArgv?: readonly string[];
   readonly restart?: Partial<RestartOptions>;
 }
@@ -79,7 +82,7 @@ class ProcessExecutor implements Executor {
     this.#options = {
       entry,
       execArgv: options.execArgv ?? [],
-      env: filterEnvironment(options.env),
+      env: filterEnvironment(options.env, options.extraEnv),
       buildId: readBuildId(entry),
       helloTimeoutMs: restart.helloTimeoutMs,
       stopTimeoutMs: options.stopTimeoutMs,
@@ -219,6 +222,8 @@ class ProcessExecutor implements Executor {
     for (;;) {
       await this.#wait(delayMs);
       for (const model of this.#downModels()) await this.#reload(model);
+      // Who still has none, or is lost again and again, does not keep clients waiting.
+      for (const model of this.#backoff.isFailing ? this.#models.keys() : this.#downModels()) model.giveUpRepeating();
       if (this.#downModels().length === 0) break;
       delayMs = this.#backoff.next(performance.now());
     }
@@ -260,7 +265,13 @@ class ProcessExecutor implements Executor {
   }
 }
 
-function moveTo(model: HostedModel, placement: Placement, session: ChildSession, { isConcurrent }: LoadedInChild): void {
+function moveTo(model: HostedModel, placement: Placement, session: ChildSession, { isConcurrent, concurrency }: LoadedInChild): void {
+  const { spec } = model;
+  const isRich = spec.handler !== undefined || spec.predictor !== undefined;
   placement.session = session;
-  model.moveTo({ isConcurrent, run: (batch) => session.run(placement.number, batch) });
+  model.moveTo({
+    isConcurrent,
+    concurrency,
+    run: (batch) => session.run(placement.number, batch, isRich),
+  });
 }

@@ -4,6 +4,11 @@ import type { InferResponse } from '../core/infer.ts';
 import type { StopSignal } from '../core/stop-signal.ts';
 import { createDeferred } from './deferred.ts';
 
+/** `isLost`: nothing was answered because the process ended; members that nobody has given up may run again elsewhere. */
+export interface HostResult extends BatchResult {
+  readonly isLost?: true;
+}
+
 const NO_TIME: StageTimings = { preprocessMs: 0, predictMs: 0, postprocessMs: 0 };
 
 export interface RunningBatchHandlers {
@@ -17,16 +22,16 @@ export interface RunningBatchHandlers {
 export class RunningBatch {
   /** Members that were not gone at the start; only they travel. */
   readonly live: readonly BatchMember[];
-  readonly result: Promise<BatchResult>;
+  readonly result: Promise<HostResult>;
   readonly #batch: Batch;
-  readonly #resolve: (result: BatchResult) => void;
+  readonly #resolve: (result: HostResult) => void;
   readonly #stopListening: (() => void)[] = [];
   #waiting: number;
 
   constructor(batch: Batch, handlers: RunningBatchHandlers) {
     this.#batch = batch;
     this.live = batch.members.filter((member) => !member.signal.aborted);
-    const { promise, resolve } = createDeferred<BatchResult>();
+    const { promise, resolve } = createDeferred<HostResult>();
     this.result = promise;
     this.#resolve = resolve;
     this.#waiting = this.live.length;
@@ -49,13 +54,19 @@ export class RunningBatch {
       if (isLive) next++;
       return settled ?? { ok: false, error: cancelled(member) };
     });
-    this.#resolve({ responses, timings: result.timings });
+    this.#resolve({ ...result, responses });
   }
 
   /** Members that are gone settle with cancelled, the others with `error`. */
   fail(error: ServingError): void {
     this.#forget();
     this.#resolve(failBatch(this.#batch, error));
+  }
+
+  /** As `fail`; its process is gone. */
+  lose(error: ServingError): void {
+    this.#forget();
+    this.#resolve(loseBatch(this.#batch, error));
   }
 
   #listen(signal: StopSignal, listener: () => void): void {
@@ -75,6 +86,11 @@ export class RunningBatch {
 export function failBatch(batch: Batch, error: ServingError): BatchResult {
   const responses = batch.members.map((member) => ({ ok: false, error: member.signal.aborted ? cancelled(member) : error }) as const);
   return { responses, timings: NO_TIME };
+}
+
+/** As `failBatch`, when the process has gone. */
+export function loseBatch(batch: Batch, error: ServingError): HostResult {
+  return { ...failBatch(batch, error), isLost: true };
 }
 
 function cancelled({ request }: BatchMember): ServingError {

@@ -57,6 +57,14 @@ export class TensorReader {
     return parameters === undefined ? { name, datatype, shape, data } : { name, datatype, shape, data, parameters: decodeParameters(parameters) };
   }
 
+  /** The next `byteLength` bytes that belong to no tensor. Throws ServingError internal when there are not as many. */
+  readBytes(byteLength: number): Uint8Array {
+    if (!Number.isSafeInteger(byteLength) || byteLength < 0 || this.#at + byteLength > this.#body.byteLength) throw malformed('bytes of a body');
+    const bytes = new Uint8Array(this.#body, this.#at, byteLength);
+    this.#at += pad8(byteLength);
+    return bytes;
+  }
+
   /** Throws ServingError internal when bytes are left over. */
   end(): void {
     if (this.#at !== this.#body.byteLength) throw malformed(`frame: ${this.#body.byteLength - this.#at} bytes are left over`);

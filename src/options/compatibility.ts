@@ -9,8 +9,6 @@ export interface CompatibilityFlag {
   readonly standsFor?: string;
 }
 
-const PREDICTORS_ONLY = 'this version serves predictors only';
-
 /** Flags of KServe 0.20's `kserve.model_server` that are no options of ours. Command line only. */
 export const COMPATIBILITY_FLAGS: readonly CompatibilityFlag[] = [
   { name: 'workers', effect: 'ignored', standsFor: 'instances', reason: 'one process serves all requests' },
@@ -21,11 +19,4 @@ export const COMPATIBILITY_FLAGS: readonly CompatibilityFlag[] = [
   { name: 'log_config_file', effect: 'ignored', reason: 'it is a Python logging configuration, see --log_level and --log_format' },
   { name: 'access_log_format', effect: 'ignored', reason: 'logs are structured, see --log_format' },
   { name: 'event_loop', effect: 'ignored', reason: 'it chooses between event loops of Python' },
-  { name: 'protocol', effect: 'ignored', reason: 'all protocols are always served' },
-  { name: 'predictor_host', effect: 'refused', reason: PREDICTORS_ONLY },
-  { name: 'predictor_protocol', effect: 'refused', reason: PREDICTORS_ONLY },
-  { name: 'predictor_use_ssl', effect: 'refused', isBoolean: true, reason: PREDICTORS_ONLY },
-  { name: 'predictor_request_timeout_seconds', effect: 'refused', reason: PREDICTORS_ONLY },
-  { name: 'predictor_request_retries', effect: 'refused', reason: PREDICTORS_ONLY },
-  { name: 'enable_predictor_health_check', effect: 'refused', isBoolean: true, reason: PREDICTORS_ONLY },
 ];

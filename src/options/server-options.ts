@@ -7,8 +7,7 @@ export const serverSection = defineSection({
     modelDir: {
       name: 'model_dir',
       schema: localPath(),
-      required: true,
-      doc: 'directory that holds the model, or one sub-directory for each of several models',
+      doc: 'directory that holds the model, or one sub-directory for each of several models; needed without --handler and --predictor_host',
     },
     modelName: {
       name: 'model_name',

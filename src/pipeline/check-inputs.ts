@@ -44,7 +44,8 @@ function holdsDatatype({ datatype, data }: Tensor): boolean {
   return !isBytesData(data) && data.BYTES_PER_ELEMENT === elementBytes(datatype);
 }
 
-function fitsShape(shape: readonly number[], declared: readonly number[]): boolean {
+/** -1 in `declared` fits any size; a declared `[]` any shape. */
+export function fitsShape(shape: readonly number[], declared: readonly number[]): boolean {
   if (declared.length === 0) return true;
   if (shape.length !== declared.length) return false;
   for (let i = 0; i < shape.length; i++) {

@@ -1,10 +1,43 @@
-import { detectEngine } from '../engine/index.ts';
+import { ServingError } from '../core/errors.ts';
+import { createRemotePredictor, detectEngine, type EngineSession, type PredictorOptions } from '../engine/index.ts';
+import { remoteModel, sessionModel, type NextModel } from './next-model.ts';
 import type { Pipeline, PipelineDependencies, PipelineSpec } from './pipeline.ts';
+import { createRemotePipeline } from './remote-pipeline.ts';
 import { createPipeline } from './session-pipeline.ts';
 
-/** Finds the engine for the model's files and loads it. Rejects with ServingError model_failed: one line that names the file and the reason. */
+/**
+ * Loads what the specification asks for: an engine for the model's files, or a predictor elsewhere, and a handler around it or alone. Rejects with ServingError
+ * model_failed or handler_failed: one line that names the file and the reason.
+ */
 export async function loadPipeline(spec: PipelineSpec, deps: PipelineDependencies): Promise<Pipeline> {
-  const engine = await detectEngine(spec.source);
-  const session = await engine.load(spec.source, spec.engineOptions, deps.log);
-  return createPipeline(spec, session);
+  const { handler, predictor, source } = spec;
+  if (handler !== undefined) {
+    // Imported on first use: a model without user code needs none of it.
+    const { loadHandlerPipeline } = await import('./load-handler-pipeline.ts');
+    return loadHandlerPipeline(spec, handler, loadNextModel(spec, handler.engineRuns, deps), deps);
+  }
+  if (predictor !== undefined) return createRemotePipeline(identityOf(spec), await connect(predictor, spec, deps));
+  if (source === undefined)
+    throw new ServingError('model_failed', `Cannot load model "${spec.modelName}": it has no files, no handler and no predictor`);
+  return createPipeline(spec, await loadSession(spec, source, deps));
+}
+
+function loadNextModel(spec: PipelineSpec, engineRuns: number, deps: PipelineDependencies): Promise<NextModel> | undefined {
+  if (deps.model !== undefined) return Promise.resolve(deps.model);
+  if (spec.predictor !== undefined) return connect(spec.predictor, spec, deps);
+  if (spec.source === undefined) return undefined;
+  return loadSession(spec, spec.source, deps).then((session) => sessionModel(session, engineRuns));
+}
+
+async function loadSession(spec: PipelineSpec, source: NonNullable<PipelineSpec['source']>, { log }: PipelineDependencies): Promise<EngineSession> {
+  const engine = await detectEngine(source);
+  return engine.load(source, spec.engineOptions, log);
+}
+
+async function connect(options: PredictorOptions, { modelName }: PipelineSpec, { log }: PipelineDependencies): Promise<NextModel> {
+  return remoteModel(await createRemotePredictor(options, modelName, log));
+}
+
+function identityOf({ modelName, modelVersion }: PipelineSpec): Pick<PipelineSpec, 'modelName' | 'modelVersion'> {
+  return { modelName, modelVersion };
 }

@@ -1,6 +1,7 @@
 import type { Batch, BatchMember, BatchResult, Settled } from '../core/batch.ts';
 import { modelNotReady, ServingError, toServingError } from '../core/errors.ts';
 import type { InferRequest, InferResponse } from '../core/infer.ts';
+import { NO_CAPABILITIES } from '../core/metadata.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { EngineSession } from '../engine/index.ts';
 import { checkInputs } from './check-inputs.ts';
@@ -15,6 +16,9 @@ export function createPipeline(model: Identity, session: EngineSession): Pipelin
 }
 
 class SessionPipeline implements Pipeline {
+  readonly capabilities = NO_CAPABILITIES;
+  /** What ended the process once would end it again: a native run has no state that a second attempt could find changed. */
+  readonly isRetryable = false;
   readonly #model: Identity;
   readonly #session: EngineSession;
   /** The end of the last run; a session that is not concurrent takes the next one only then. */

@@ -1,25 +1,39 @@
+import { dirname } from 'node:path';
 import { ServingError, isServingError, modelNotFound, toServingError } from '../core/errors.ts';
 import type { ModelIndexEntry } from '../core/metadata.ts';
 import { detectEngine } from '../engine/index.ts';
-import { ExecutorPool, type CreateExecutor } from './executor-pool.ts';
-import { readLayout, readRepositoryModel, rereadModel, type LayoutReader, type ModelLocation } from './layout.ts';
+import type { PipelineSpec } from '../pipeline/index.ts';
+import { ExecutorPool, type CreateExecutor, type ExecutorPurpose } from './executor-pool.ts';
+import { watchFiles, type FileWatch } from './file-watch.ts';
+import { readServedLayout } from './fileless.ts';
+import { readRepositoryModel, rereadModel, type LayoutReader, type ModelLocation } from './layout.ts';
 import { loadVersion, type LoadDependencies, type LoadOptions } from './loaded-version.ts';
+import { findModelHandler } from './model-handler.ts';
 import { checkModelName } from './model-name.ts';
-import { ModelSlot, type LoadOne } from './model-slot.ts';
+import { ModelSlot } from './model-slot.ts';
 import type { ModelRepository, ServedModel } from './repository.ts';
 import { within } from './within.ts';
 
 export interface RepositoryOptions extends LoadOptions {
   /** Names the only model; undefined when not given. */
   readonly modelName: string | undefined;
-  /** Absolute path of a directory or a file. */
-  readonly modelDir: string;
-  /** `auto`: inline for exactly one model, a process for each of several. */
+  /** Absolute path of a directory or a file; undefined only with a handler or a predictor elsewhere. */
+  readonly modelDir: string | undefined;
+  /** `auto`: inline for exactly one model without user code, else a process for each model. */
   readonly isolation: 'auto' | 'inline' | 'process';
+  /** Loads a model anew when its files or its handler's change. */
+  readonly isWatching?: boolean;
 }
 
-export interface RepositoryDependencies extends Omit<LoadDependencies, 'lease'> {
+/** Silent by default; server.ts connects telemetry. */
+export interface RepositoryObserver {
+  /** A model was loaded anew because its handler had left too many calls behind. */
+  recycled?(modelName: string): void;
+}
+
+export interface RepositoryDependencies extends Omit<LoadDependencies, 'lease' | 'detect'> {
   readonly createExecutor: CreateExecutor;
+  readonly observer?: RepositoryObserver;
   /** Resolves when an engine takes this directory or file for a model, else rejects with ServingError; by default the engines are asked. */
   readonly detect?: (path: string) => Promise<unknown>;
 }
@@ -46,27 +60,34 @@ class DirectoryRepository implements ModelRepository {
   readonly #executors: ExecutorPool;
   readonly #slots = new Map<string, ModelSlot>();
   readonly #closing = new AbortController();
+  readonly #watches: FileWatch[] = [];
   #isSingle = false;
   #closed: Promise<void> | undefined;
 
   constructor(options: RepositoryOptions, deps: RepositoryDependencies) {
     this.#options = options;
     this.#deps = deps;
-    this.#reader = { modelDir: options.modelDir, detect: deps.detect ?? ((path) => detectEngine({ path })), log: deps.log };
+    this.#reader = {
+      modelDir: options.modelDir ?? dirname(options.handler?.path ?? ''),
+      detect: deps.detect ?? ((path) => detectEngine({ path })),
+      takesHandlers: options.handler?.enableModelHandlers === true,
+      log: deps.log,
+    };
     this.#executors = new ExecutorPool(deps.createExecutor);
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { modelName, modelDir } = this.#options;
+    const { modelName } = this.#options;
     if (modelName !== undefined) checkModelName(modelName);
-    const layout = await readLayout(modelName, this.#reader);
+    const layout = await readServedLayout(this.#options, this.#reader);
     this.#isSingle = layout.kind === 'single';
     for (const location of layout.models) this.#slots.set(location.name, this.#createSlot(location, true));
+    for (const slot of this.#slots.values()) await this.#prepare(slot);
     const failures = await this.#loadAll(signal);
     const [first] = failures;
     if (first === undefined || failures.length < this.#slots.size) return;
     await this.close(0);
-    const others = failures.length > 1 ? ` (and ${failures.length - 1} more of ${modelDir})` : '';
+    const others = failures.length > 1 ? ` (and ${failures.length - 1} more of ${this.#reader.modelDir})` : '';
     throw new ServingError(
       first.error.reason,
       `Cannot load model "${first.slot.name}" from ${first.slot.location.path}: ${first.error.message}${others}`,
@@ -100,11 +121,7 @@ class DirectoryRepository implements ModelRepository {
   async load(name: string): Promise<void> {
     const slot = this.#slots.get(name) ?? (await this.#discover(name));
     try {
-      await slot.load(async () => {
-        const location = await rereadModel(slot.location, this.#reader);
-        if (location === undefined) throw modelNotFound(name);
-        return location;
-      });
+      await slot.load(() => this.#locate(slot));
     } catch (error) {
       if (isServingError(error) && (error.reason === 'conflict' || error.reason === 'model_not_found')) throw error;
       const { message } = toServingError(error);
@@ -125,6 +142,7 @@ class DirectoryRepository implements ModelRepository {
   async #close(graceMs: number): Promise<void> {
     const endsAt = performance.now() + graceMs;
     this.#closing.abort(new ServingError('server_not_ready', 'Server is shutting down'));
+    for (const watch of this.#watches) watch.close();
     await within(Promise.all([...this.#slots.values()].map((slot) => slot.close(graceMs))), graceMs + CLOSE_MARGIN_MS);
     await this.#executors.stop(Math.max(0, endsAt - performance.now()));
   }
@@ -182,19 +200,72 @@ class DirectoryRepository implements ModelRepository {
   }
 
   #createSlot(location: ModelLocation, isWanted: boolean): ModelSlot {
-    const load: LoadOne = (name, version) =>
-      loadVersion(
-        name,
-        version,
-        this.#options,
-        { ...this.#deps, lease: (model) => this.#executors.lease(this.#isolation(), model) },
-        this.#closing.signal,
-      );
-    return new ModelSlot(location, isWanted, load, this.#deps.log);
+    const { detect } = this.#reader;
+    const lease = (spec: PipelineSpec): ReturnType<ExecutorPool['lease']> => this.#executors.lease(this.#purpose(spec));
+    return new ModelSlot(
+      location,
+      isWanted,
+      {
+        load: (found, version) => loadVersion(found, version, this.#options, { ...this.#deps, detect, lease }, this.#closing.signal),
+        wornOut: (slot) => void this.#recycle(slot),
+      },
+      this.#deps.log,
+    );
   }
 
-  #isolation(): 'inline' | 'process' {
-    if (this.#options.isolation !== 'auto') return this.#options.isolation;
-    return this.#slots.size > 1 ? 'process' : 'inline';
+  #purpose({ modelName, handler }: PipelineSpec): ExecutorPurpose {
+    const { isolation } = this.#options;
+    const isProcess = isolation === 'auto' ? this.#slots.size > 1 || handler !== undefined : isolation === 'process';
+    if (!isProcess) return { isolation: 'inline' };
+    return handler === undefined ? { isolation: 'process', modelName } : { isolation: 'process', modelName, hasHandler: true };
+  }
+
+  /** What is there of a model now; one without files stays what it is. */
+  async #locate({ name, location }: ModelSlot): Promise<ModelLocation> {
+    if (location.isFileless === true) return location;
+    const found = await rereadModel(location, this.#reader);
+    if (found !== undefined) return found;
+    if (this.#options.handler?.path === undefined) throw modelNotFound(name);
+    return location;
+  }
+
+  /** Says what of a model's directory is left alone, and begins to watch it. */
+  async #prepare(slot: ModelSlot): Promise<void> {
+    const { location } = slot;
+    const { handler, isWatching } = this.#options;
+    const found = await findModelHandler(location.versions[0]?.path ?? location.path, location.path);
+    if (found !== undefined && handler?.path === undefined && handler?.enableModelHandlers !== true) {
+      const message =
+        'A handler lies in the model directory and is left alone: code that comes with a model runs with --enable_model_handlers=true only';
+      this.#deps.log.info({ model: slot.name, handler: found }, message);
+    }
+    if (isWatching !== true) return;
+    const files = {
+      models: location.isFileless === true ? [] : [location.path],
+      handlers: [handler?.path ?? (handler?.enableModelHandlers === true ? found : undefined)],
+    };
+    this.#watches.push(await watchFiles(files, () => this.#reload(slot), this.#deps.log));
+  }
+
+  /** After a change on disk. False when it has to be tried again: another load is in progress. */
+  async #reload(slot: ModelSlot): Promise<boolean> {
+    this.#deps.log.info({ model: slot.name }, 'Files have changed: the model is loaded anew');
+    return await this.#loadAnew(slot);
+  }
+
+  async #recycle(slot: ModelSlot): Promise<void> {
+    this.#deps.log.warn({ model: slot.name }, 'Too many calls of the handler never came to an end: the model is loaded anew');
+    if (await this.#loadAnew(slot)) this.#deps.observer?.recycled?.(slot.name);
+  }
+
+  /** Loads beside what serves, which goes on when that fails. Never rejects; false when another load or unload was in progress. */
+  async #loadAnew(slot: ModelSlot): Promise<boolean> {
+    try {
+      await slot.load(() => this.#locate(slot));
+    } catch (error) {
+      if (isServingError(error) && error.reason === 'conflict') return false;
+      if (!this.#closing.signal.aborted) this.#logFailure(slot, error);
+    }
+    return true;
   }
 }

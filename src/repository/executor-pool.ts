@@ -1,7 +1,14 @@
 import type { Executor } from '../executor/index.ts';
 
 /** What an executor is wanted for. `inline` is made once and shared, `process` for one load of one model. */
-export type ExecutorPurpose = { readonly isolation: 'inline' } | { readonly isolation: 'process'; readonly modelName: string };
+export type ExecutorPurpose =
+  | { readonly isolation: 'inline' }
+  | {
+      readonly isolation: 'process';
+      readonly modelName: string;
+      /** It runs user code. */
+      readonly hasHandler?: true;
+    };
 
 export type CreateExecutor = (purpose: ExecutorPurpose) => Executor;
 
@@ -22,12 +29,12 @@ export class ExecutorPool {
     this.#create = create;
   }
 
-  lease(isolation: 'inline' | 'process', modelName: string): ExecutorLease {
-    if (isolation === 'inline') {
-      this.#shared ??= this.#create({ isolation });
+  lease(purpose: ExecutorPurpose): ExecutorLease {
+    if (purpose.isolation === 'inline') {
+      this.#shared ??= this.#create(purpose);
       return { executor: this.#shared, end: () => Promise.resolve() };
     }
-    const executor = this.#create({ isolation, modelName });
+    const executor = this.#create(purpose);
     this.#own.add(executor);
     return {
       executor,

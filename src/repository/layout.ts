@@ -3,6 +3,7 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type { Logger } from '../core/context.ts';
 import { ServingError } from '../core/errors.ts';
+import { findModelHandler } from './model-handler.ts';
 import { isModelName } from './model-name.ts';
 
 /** One version of a model on disk. `path` is a directory or a file, as an engine takes it. */
@@ -18,6 +19,8 @@ export interface ModelLocation {
   /** What `versions` was read from, to be read again on reload. */
   readonly path: string;
   readonly versions: readonly ModelVersion[];
+  /** There is no model directory to look into; `path` only says where a handler in it would lie. */
+  readonly isFileless?: true;
 }
 
 /**
@@ -25,6 +28,8 @@ export interface ModelLocation {
  *
  *     single      DIR/model.onnx | DIR/3/model.onnx | DIR is a file
  *     repository  DIR/<model>/model.onnx, DIR/<model>/3/model.onnx, …
+ *
+ * With `takesHandlers`, `handler.mjs` alone is a model as well, wherever model.onnx may lie.
  */
 export interface Layout {
   readonly kind: 'single' | 'repository';
@@ -37,11 +42,13 @@ export interface LayoutReader {
   readonly modelDir: string;
   /** Resolves when an engine takes this directory or file for a model, else rejects with ServingError: one line that says what lies there. */
   readonly detect: (path: string) => Promise<unknown>;
+  /** Handlers in model directories are run. */
+  readonly takesHandlers?: boolean;
   readonly log: Logger;
 }
 
 /** Name of a single model when none is given, as KServe's own servers have it. */
-const DEFAULT_MODEL_NAME = 'model';
+export const DEFAULT_MODEL_NAME = 'model';
 
 /**
  * Reads the layout of the model directory. `modelName` names a single model, and the only model of a repository; a repository of several is named by its
@@ -52,7 +59,8 @@ export async function readLayout(modelName: string | undefined, reader: LayoutRe
   const { modelDir } = reader;
   await checkReadable(modelDir);
   const name = modelName ?? DEFAULT_MODEL_NAME;
-  if (await isModel(modelDir, reader)) return { kind: 'single', models: [{ name, path: modelDir, versions: [{ version: '1', path: modelDir }] }] };
+  const single: Layout = { kind: 'single', models: [{ name, path: modelDir, versions: [{ version: '1', path: modelDir }] }] };
+  if (await isModel(modelDir, reader)) return single;
   const models: ModelLocation[] = [];
   const empty: string[] = [];
   for (const directory of await readDirectories(modelDir, reader)) {
@@ -61,7 +69,7 @@ export async function readLayout(modelName: string | undefined, reader: LayoutRe
     else models.push(model);
   }
   const [only] = models;
-  if (only === undefined) return await refuse(reader);
+  if (only === undefined) return (await isHandler(modelDir, reader)) ? single : await refuse(reader);
   // A model in a directory with a name beside numbered ones makes it a repository, whose models may well be called `1`.
   if (models.every(isVersionOfParent)) return { kind: 'single', models: [{ name, path: modelDir, versions: sortVersions(models, reader) }] };
   for (const directory of empty) reader.log.warn({ directory }, 'Skipped a directory without a model');
@@ -85,9 +93,16 @@ async function readModel(name: string, path: string, reader: LayoutReader): Prom
   if (await isModel(path, reader)) return { name, path, versions: [{ version: '1', path }] };
   const numbered: NumberedDirectory[] = [];
   for (const directory of await readDirectories(path, reader)) {
-    if (NUMBER.test(directory.name) && (await isModel(directory.path, reader))) numbered.push(directory);
+    if (!NUMBER.test(directory.name)) continue;
+    if ((await isModel(directory.path, reader)) || (await isHandler(directory.path, reader))) numbered.push(directory);
   }
-  return numbered.length === 0 ? undefined : { name, path, versions: sortVersions(numbered, reader) };
+  if (numbered.length > 0) return { name, path, versions: sortVersions(numbered, reader) };
+  return (await isHandler(path, reader)) ? { name, path, versions: [{ version: '1', path }] } : undefined;
+}
+
+/** True where a handler lies that may run without a model file. */
+async function isHandler(path: string, { takesHandlers }: LayoutReader): Promise<boolean> {
+  return takesHandlers === true && (await findModelHandler(path)) !== undefined;
 }
 
 const NUMBER = /^\d+$/;

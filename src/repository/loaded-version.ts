@@ -1,28 +1,25 @@
 import type { Logger } from '../core/context.ts';
 import { ServingError } from '../core/errors.ts';
-import type { Signature } from '../core/metadata.ts';
-import type { EngineOptions } from '../engine/index.ts';
+import type { Capabilities, Signature } from '../core/metadata.ts';
 import type { LoadedModel } from '../executor/index.ts';
+import type { PipelineSpec } from '../pipeline/index.ts';
 import { createScheduler, type Clock, type Scheduler, type SchedulerObserver } from '../scheduler/index.ts';
 import type { ExecutorLease } from './executor-pool.ts';
-import type { ModelVersion } from './layout.ts';
+import type { ModelLocation, ModelVersion } from './layout.ts';
+import { specify, type SpecDependencies, type SpecOptions } from './model-spec.ts';
 import type { ServedModel } from './repository.ts';
 import { within } from './within.ts';
 
-export interface LoadOptions {
-  /** Runs side by side. */
-  readonly instances: number;
+export interface LoadOptions extends SpecOptions {
   readonly loadTimeoutMs: number;
   readonly maxQueueSize: number;
-  readonly engineOptions: EngineOptions;
 }
 
-export interface LoadDependencies {
-  readonly lease: (modelName: string) => ExecutorLease;
+export interface LoadDependencies extends SpecDependencies {
+  readonly lease: (spec: PipelineSpec) => ExecutorLease;
   /** Connects telemetry to the queue of one model. */
   readonly observeModel?: (modelName: string) => SchedulerObserver;
   readonly clock?: Clock;
-  readonly log: Logger;
 }
 
 /** A version of a model in its executor, with its queue. Owns both, and the lease, until it is retired. */
@@ -49,6 +46,10 @@ export class LoadedVersion implements ServedModel {
     return this.#model.signature;
   }
 
+  get capabilities(): Capabilities {
+    return this.#model.capabilities;
+  }
+
   get platform(): string {
     return this.#model.platform;
   }
@@ -59,6 +60,11 @@ export class LoadedVersion implements ServedModel {
 
   get isReady(): boolean {
     return this.#model.capacity > 0;
+  }
+
+  /** As of LoadedModel. */
+  onWornOut(listener: () => void): void {
+    this.#model.onWornOut(listener);
   }
 
   /** Answers what it has, at most for `graceMs`, then frees the model. Never rejects. Called again, it hurries: the earliest end holds. */
@@ -85,15 +91,16 @@ export class LoadedVersion implements ServedModel {
  * that cannot be interrupted is not waited for: what it loads in the end is freed again.
  */
 export async function loadVersion(
-  name: string,
-  { version, path }: ModelVersion,
+  location: ModelLocation,
+  newest: ModelVersion,
   options: LoadOptions,
   deps: LoadDependencies,
   signal: AbortSignal,
 ): Promise<LoadedVersion> {
   signal.throwIfAborted();
-  const lease = deps.lease(name);
-  const spec = { modelName: name, modelVersion: version, source: { path }, engineOptions: options.engineOptions };
+  const spec = await specify(location, newest, options, deps);
+  const { modelName: name, modelVersion: version } = spec;
+  const lease = deps.lease(spec);
   const deadline = new AbortController();
   const timer = setTimeout(() => {
     deadline.abort(new ServingError('deadline_exceeded', `not loaded within ${options.loadTimeoutMs} ms`));

@@ -8,7 +8,11 @@ import type { ServedModel } from './repository.ts';
 /** Most time that a replaced or unloaded model gets to answer what it has; KServe's own grace period. */
 const RETIRE_GRACE_MS = 30_000;
 
-export type LoadOne = (name: string, version: ModelVersion) => Promise<LoadedVersion>;
+export interface SlotHooks {
+  readonly load: (location: ModelLocation, version: ModelVersion) => Promise<LoadedVersion>;
+  /** What serves should be loaded anew. */
+  readonly wornOut: (slot: ModelSlot) => void;
+}
 
 /** One model: what serves, what is being done to it. At most one operation at a time, and at most two copies in memory. */
 export class ModelSlot {
@@ -23,14 +27,14 @@ export class ModelSlot {
   /** Copies that serve no more and still answer what they had taken; none when a load begins, so that no third copy is in memory. */
   readonly #retiring = new Set<LoadedVersion>();
   #isClosed = false;
-  readonly #load: LoadOne;
+  readonly #hooks: SlotHooks;
   readonly #log: Logger;
 
-  constructor(location: ModelLocation, isWanted: boolean, load: LoadOne, log: Logger) {
+  constructor(location: ModelLocation, isWanted: boolean, hooks: SlotHooks, log: Logger) {
     this.name = location.name;
     this.location = location;
     this.isWanted = isWanted;
-    this.#load = load;
+    this.#hooks = hooks;
     this.#log = log;
   }
 
@@ -76,7 +80,7 @@ export class ModelSlot {
       const location = await locate();
       const [newest] = location.versions;
       if (newest === undefined) throw modelNotFound(this.name);
-      const loaded = await this.#load(this.name, newest);
+      const loaded = await this.#hooks.load(location, newest);
       if (this.#isClosed) {
         await loaded.retire(0);
         throw modelNotReady(this.name);
@@ -84,6 +88,9 @@ export class ModelSlot {
       const replaced = this.#serving;
       this.location = location;
       this.#serving = loaded;
+      loaded.onWornOut(() => {
+        if (this.#serving === loaded) this.#hooks.wornOut(this);
+      });
       this.isWanted = true;
       this.#reason = '';
       this.#log.info(

@@ -1,4 +1,4 @@
-import type { ModelIndexEntry, Signature } from '../core/metadata.ts';
+import type { Capabilities, ModelIndexEntry, Signature } from '../core/metadata.ts';
 import type { Scheduler } from '../scheduler/index.ts';
 
 /** One version of a model that serves. */
@@ -6,6 +6,7 @@ export interface ServedModel {
   readonly name: string;
   readonly version: string;
   readonly signature: Signature;
+  readonly capabilities: Capabilities;
   readonly platform: string;
   readonly properties: Readonly<Record<string, string>>;
   readonly scheduler: Scheduler;

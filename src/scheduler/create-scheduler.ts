@@ -9,7 +9,7 @@ import type { BatchRunner, Job, Scheduler, SchedulerObserver } from './scheduler
 
 export interface SchedulerOptions {
   readonly modelName: string;
-  /** Most requests that wait; further ones are refused with overloaded. Those running do not count. 0: nothing waits. */
+  /** Most requests that wait in one queue; further ones are refused with overloaded. Those running do not count. 0: nothing waits. */
   readonly maxQueueSize: number;
 }
 
@@ -37,8 +37,14 @@ class QueueScheduler implements Scheduler {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #queue = new Fifo<Pending>();
+  /** Of low priority: served while nothing waits in the queue above. */
+  readonly #lowQueue = new Fifo<Pending>();
+  /** Explanations, in a lane of their own beside the model's capacity. */
+  readonly #explainQueue = new Fifo<Pending>();
+  #isExplaining = false;
   /** Members of running batches whose callers still wait; the deadline watch walks it. */
   readonly #running = new Fifo<Pending>();
+  readonly #lists = [this.#queue, this.#lowQueue, this.#explainQueue, this.#running];
   #batchesInFlight = 0;
   #membersInFlight = 0;
   #reportedDepth = 0;
@@ -62,7 +68,7 @@ class QueueScheduler implements Scheduler {
   }
 
   get queueDepth(): number {
-    return this.#queue.size;
+    return this.#queue.size + this.#lowQueue.size + this.#explainQueue.size;
   }
 
   get running(): number {
@@ -72,16 +78,17 @@ class QueueScheduler implements Scheduler {
   submit(job: Job, ctx: RequestContext): Promise<InferResponse> {
     return new Promise((resolve, reject) => {
       const now = this.#clock.now();
-      const refusal = this.#refusal(ctx, now);
+      const queue = this.#queueOf(job);
+      const refusal = this.#refusal(ctx, queue, now);
       if (refusal !== undefined) {
         this.#observer.rejected?.(refusal.reason);
         reject(refusal);
         return;
       }
-      const pending = new Pending(job.request, ctx, now, this.#onGone, resolve, reject);
+      const pending = new Pending(job, queue, ctx, now, this.#onGone, resolve, reject);
       this.#watchDeadline(pending.deadline, now);
-      this.#queue.push(pending);
-      if (this.#hasFreeSlot()) this.#pump();
+      queue.push(pending);
+      if (this.#hasFreeSlot(queue)) this.#pump();
       else this.#reportDepth();
     });
   }
@@ -98,44 +105,57 @@ class QueueScheduler implements Scheduler {
   }
 
   /** Why a request is not taken at all; undefined when it is. */
-  #refusal(ctx: RequestContext, now: number): ServingError | undefined {
+  #refusal(ctx: RequestContext, queue: Fifo<Pending>, now: number): ServingError | undefined {
     if (this.#drain !== undefined) return draining(this.#modelName);
     if (ctx.signal.aborted) return cancelledByClient();
     if (ctx.deadline <= now) return deadlineExceeded(this.#modelName, false);
-    if (this.#queue.size >= this.#maxQueueSize && !this.#hasFreeSlot()) return queueFull(this.#modelName, this.#maxQueueSize);
+    if (queue.size >= this.#maxQueueSize && !this.#hasFreeSlot(queue)) return queueFull(this.#modelName, this.#maxQueueSize);
     return undefined;
   }
 
-  #hasFreeSlot(): boolean {
+  #queueOf({ verb, priority }: Job): Fifo<Pending> {
+    if (verb === 'explain') return this.#explainQueue;
+    return priority === 'low' ? this.#lowQueue : this.#queue;
+  }
+
+  /** An explanation needs a model that runs, if not one of its slots. */
+  #hasFreeSlot(queue: Fifo<Pending>): boolean {
+    if (queue === this.#explainQueue) return !this.#isExplaining && this.#runner.capacity > 0;
     return this.#batchesInFlight < this.#runner.capacity;
   }
 
   #isIdle(): boolean {
-    return this.#queue.size === 0 && this.#batchesInFlight === 0;
+    return this.queueDepth === 0 && this.#batchesInFlight === 0 && !this.#isExplaining;
   }
 
-  /** Work-conserving: no slot is free while a request waits. */
+  /** Work-conserving: no slot is free while a request waits for it. */
   #pump(): void {
-    while (this.#queue.size > 0 && this.#hasFreeSlot()) {
-      const now = this.#clock.now();
-      const members = this.#takeBatch(now);
-      if (members.length > 0) void this.#runBatch(members, now);
-    }
+    this.#pumpFrom(this.#queue);
+    if (this.#lowQueue.size > 0) this.#pumpFrom(this.#lowQueue);
+    if (this.#explainQueue.size > 0) this.#pumpFrom(this.#explainQueue);
     this.#reportDepth();
-    if (this.#isIdle()) this.#drain?.finish();
+    if (this.#drain !== undefined && this.#isIdle()) this.#drain.finish();
+  }
+
+  #pumpFrom(queue: Fifo<Pending>): void {
+    while (queue.size > 0 && this.#hasFreeSlot(queue)) {
+      const now = this.#clock.now();
+      const members = this.#takeBatch(queue, now);
+      if (members.length > 0) void this.#runBatch(members, queue, now);
+    }
   }
 
   /** The oldest requests, without those whose deadline has passed while the event loop was busy. */
-  #takeBatch(now: number): Pending[] {
+  #takeBatch(queue: Fifo<Pending>, now: number): Pending[] {
     const members: Pending[] = [];
     while (members.length < MAX_BATCH_SIZE) {
-      const pending = this.#queue.first;
+      const pending = queue.first;
       if (pending === undefined) break;
       if (pending.deadline <= now) {
         this.#giveUp(pending, deadlineExceeded(this.#modelName, false));
         continue;
       }
-      this.#queue.remove(pending);
+      queue.remove(pending);
       pending.state = 'running';
       this.#running.push(pending);
       members.push(pending);
@@ -144,8 +164,10 @@ class QueueScheduler implements Scheduler {
   }
 
   /** Owns the slot from here until the run has settled, whoever of its members has left meanwhile. */
-  async #runBatch(members: readonly Pending[], startedAt: number): Promise<void> {
-    this.#batchesInFlight++;
+  async #runBatch(members: readonly Pending[], queue: Fifo<Pending>, startedAt: number): Promise<void> {
+    const isExplaining = queue === this.#explainQueue;
+    if (isExplaining) this.#isExplaining = true;
+    else this.#batchesInFlight++;
     this.#membersInFlight += members.length;
     this.#observer.batchStarted?.(
       members.length,
@@ -154,13 +176,15 @@ class QueueScheduler implements Scheduler {
     try {
       const result = await this.#runner.run({ members } satisfies Batch);
       this.#observer.batchFinished?.(members.length, this.#clock.now() - startedAt, result.timings);
+      if (result.measurements !== undefined) this.#observer.measured?.(result.measurements);
       this.#settleAll(members, result, startedAt);
     } catch (error) {
       // Runners answer for every member and never reject; one that does is broken, and must not leave callers waiting.
       this.#log.error({ err: error, model: this.#modelName }, 'Batch was rejected by its executor');
       this.#failAll(members, toServingError(error));
     }
-    this.#batchesInFlight--;
+    if (isExplaining) this.#isExplaining = false;
+    else this.#batchesInFlight--;
     this.#membersInFlight -= members.length;
     this.#pump();
   }
@@ -191,16 +215,16 @@ class QueueScheduler implements Scheduler {
   /** The caller has its answer at once; the slot of a running request stays taken until its run has stopped. */
   #giveUp(pending: Pending, error: ServingError): void {
     const wasWaiting = pending.state === 'waiting';
-    (wasWaiting ? this.#queue : this.#running).remove(pending);
+    (wasWaiting ? pending.queue : this.#running).remove(pending);
     pending.giveUp(error);
     this.#observer.rejected?.(error.reason);
     if (!wasWaiting) return;
     this.#reportDepth();
-    if (this.#isIdle()) this.#drain?.finish();
+    if (this.#drain !== undefined && this.#isIdle()) this.#drain.finish();
   }
 
   #reportDepth(): void {
-    const depth = this.#queue.size;
+    const depth = this.queueDepth;
     if (depth === this.#reportedDepth) return;
     this.#reportedDepth = depth;
     this.#observer.queued?.(depth);
@@ -218,7 +242,8 @@ class QueueScheduler implements Scheduler {
 
   #expire(): void {
     const now = this.#clock.now();
-    const earliest = Math.min(this.#expireIn(this.#queue, now), this.#expireIn(this.#running, now));
+    let earliest = Infinity;
+    for (const list of this.#lists) earliest = Math.min(earliest, this.#expireIn(list, now));
     this.#watchDeadline(earliest, now);
   }
 
@@ -236,7 +261,7 @@ class QueueScheduler implements Scheduler {
   }
 
   #rejectRest(): void {
-    for (const list of [this.#queue, this.#running]) {
+    for (const list of this.#lists) {
       for (let pending = list.first; pending !== undefined; pending = list.first) this.#giveUp(pending, draining(this.#modelName));
     }
     this.#drain?.finish();

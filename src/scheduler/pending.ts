@@ -1,9 +1,10 @@
 import type { BatchMember } from '../core/batch.ts';
 import type { RequestContext } from '../core/context.ts';
 import { ServingError } from '../core/errors.ts';
-import type { InferRequest, InferResponse } from '../core/infer.ts';
+import type { InferRequest, InferResponse, Verb } from '../core/infer.ts';
 import { StopSource, type StopSignal } from '../core/stop-signal.ts';
-import type { FifoLinks } from './fifo.ts';
+import type { Fifo, FifoLinks } from './fifo.ts';
+import type { Job } from './scheduler.ts';
 
 /** `waiting` in the queue, `running` with its batch, `settled` once the caller has its answer. */
 export type PendingState = 'waiting' | 'running' | 'settled';
@@ -19,6 +20,9 @@ export class Pending extends StopSource implements BatchMember, FifoLinks<Pendin
   previous: Pending | undefined = undefined;
   next: Pending | undefined = undefined;
   state: PendingState = 'waiting';
+  /** Where it waits. */
+  readonly queue: Fifo<Pending>;
+  readonly verb: Verb;
   readonly request: InferRequest;
   /** On the scheduler's clock. */
   readonly deadline: number;
@@ -29,7 +33,8 @@ export class Pending extends StopSource implements BatchMember, FifoLinks<Pendin
   readonly #reject: (error: ServingError) => void;
 
   constructor(
-    request: InferRequest,
+    { verb, request }: Job,
+    queue: Fifo<Pending>,
     ctx: RequestContext,
     submittedAt: number,
     onGone: OnGone,
@@ -37,6 +42,8 @@ export class Pending extends StopSource implements BatchMember, FifoLinks<Pendin
     reject: (error: ServingError) => void,
   ) {
     super();
+    this.queue = queue;
+    this.verb = verb;
     this.request = request;
     this.deadline = ctx.deadline;
     this.submittedAt = submittedAt;

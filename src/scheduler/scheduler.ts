@@ -1,17 +1,22 @@
-import type { Batch, BatchResult, StageTimings } from '../core/batch.ts';
+import type { Batch, BatchResult, Measurement, StageTimings } from '../core/batch.ts';
 import type { RequestContext } from '../core/context.ts';
 import type { ErrorReason } from '../core/errors.ts';
-import type { InferRequest, InferResponse } from '../core/infer.ts';
+import type { InferRequest, InferResponse, Verb } from '../core/infer.ts';
 
 /** What a request asks of a model. */
 export interface Job {
-  readonly verb: 'infer';
+  readonly verb: Verb;
   readonly request: InferRequest;
+  /** Starts only when nothing of normal priority waits. */
+  readonly priority?: 'low';
 }
 
-/** One bounded queue per model. Owns time: queue, deadlines, cancellation. */
+/**
+ * The queue of a model. Owns time: queue, deadlines, cancellation. Explanations wait in a queue of their own and run one at a time beside the model's capacity:
+ * they ask the model many times, and must not hold the slot that they need.
+ */
 export interface Scheduler {
-  /** Requests waiting, without those running. */
+  /** Requests waiting, of low priority and for explanations too, without those running. */
   readonly queueDepth: number;
   /** Requests whose batch is running, those included whose caller has its answer already (deadline, cancelled) while the run is still stopping. */
   readonly running: number;
@@ -40,6 +45,8 @@ export interface SchedulerObserver {
   queued?(depth: number): void;
   batchStarted?(size: number, waitMs: readonly number[]): void;
   batchFinished?(size: number, runMs: number, timings: StageTimings): void;
+  /** User code counted or measured something while a batch ran. */
+  measured?(measurements: readonly Measurement[]): void;
   /** A request has its answer; after `batchFinished`. */
   answered?(ctx: RequestContext, waitMs: number, timings: StageTimings): void;
   /** The scheduler itself gave the request up: overloaded, deadline_exceeded, cancelled or server_not_ready. */

@@ -16,6 +16,8 @@ export interface Exposition {
 /** Shows our series, and those of the process, in the two formats of Prometheus. */
 export interface Exposer {
   render(format: 'text' | 'openmetrics'): Promise<Exposition>;
+  /** Shows a further metric from now on; its name must be new. */
+  add(source: SampleSource): void;
 }
 
 /** A larger precision wakes an idle process less often; milliseconds. */
@@ -30,12 +32,16 @@ export async function createExposer(sources: readonly SampleSource[]): Promise<E
   const text = new Registry();
   const openMetrics = new Registry<OpenMetricsContentType>();
   openMetrics.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
-  for (const reader of readers) {
+  const add = (reader: Reader): void => {
     register(text, reader);
     // A registry takes `_total` off a counter's name for good when it writes OpenMetrics: hence one for each format, over the same readers.
     register(openMetrics, asOpenMetrics(reader));
-  }
+  };
+  for (const reader of readers) add(reader);
   return {
+    add: (source) => {
+      add(readSource(source));
+    },
     render: async (format) => {
       const registry = format === 'text' ? text : openMetrics;
       return { contentType: registry.contentType, body: await registry.metrics() };

@@ -87,6 +87,12 @@ export const METRICS = {
     labels: ['model'],
     help: 'Times that a process running a model had to be replaced',
   },
+  recycled: {
+    name: 'kserve_node_handler_recycled_total',
+    type: 'counter',
+    labels: ['model'],
+    help: 'Times that a model was loaded anew because too many calls of its handler never came to an end',
+  },
   httpRequests: {
     name: 'kserve_node_http_requests_total',
     type: 'counter',

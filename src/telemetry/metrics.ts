@@ -1,6 +1,9 @@
+import type { Measurement } from '../core/batch.ts';
+import { SILENT_LOGGER, type Logger } from '../core/context.ts';
 import { createExposer, type Exposer, type Exposition, type SampleSource } from './exposition.ts';
 import { METRICS } from './metric-table.ts';
 import { HistogramSeries, NumberSeries } from './series.ts';
+import { UserMetrics } from './user-metrics.ts';
 
 export { METRIC_TABLE, type MetricDefinition } from './metric-table.ts';
 export type { Exposition } from './exposition.ts';
@@ -24,8 +27,9 @@ export interface QueueMetrics {
   batchFinished(
     size: number,
     runMs: number,
-    timings: { readonly preprocessMs: number; readonly predictMs: number; readonly postprocessMs: number },
+    timings: { readonly preprocessMs: number; readonly predictMs: number; readonly postprocessMs: number; readonly explainMs?: number },
   ): void;
+  measured(measurements: readonly Measurement[]): void;
   rejected(reason: string): void;
 }
 
@@ -47,6 +51,7 @@ export interface Metrics {
   /** The queue of one model; for models that exist only, never for names that clients made up. The same name gives the same series. */
   queue(model: string): QueueMetrics;
   executorRestarted(model: string): void;
+  handlerRecycled(model: string): void;
   /** What `GET /metrics` answers for this Accept header: OpenMetrics 1.0 when asked for, else the text format 0.0.4. */
   render(accept: string | undefined): Promise<Exposition>;
 }
@@ -56,11 +61,17 @@ export interface MetricsOptions {
   readonly version: string;
 }
 
+export interface MetricsDependencies {
+  /** Told once what of a handler's own metrics cannot be shown. */
+  readonly log: Logger;
+}
+
 /** Methods that become label values; others are counted together. */
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
-export function createMetrics(options: MetricsOptions): Metrics {
+export function createMetrics(options: MetricsOptions, deps: MetricsDependencies = { log: SILENT_LOGGER }): Metrics {
   const series = createSeries();
+  const userMetrics = new UserMetrics(deps.log);
   series.buildInfo.with(options.version, process.version).value = 1;
   series.httpRequestBytes.with();
   series.httpResponseBytes.with();
@@ -73,13 +84,23 @@ export function createMetrics(options: MetricsOptions): Metrics {
         series.grpcRequests.with(method, code).add(1);
       },
     },
-    queue: (model) => observeQueue(series, model),
+    queue: (model) => ({
+      ...observeQueue(series, model),
+      measured: (measurements) => {
+        userMetrics.record(model, measurements);
+      },
+    }),
     executorRestarted: (model) => {
       series.restarts.with(model).add(1);
     },
+    handlerRecycled: (model) => {
+      series.recycled.with(model).add(1);
+    },
     render: async (accept) => {
       exposer ??= createExposer(Object.values<SampleSource>(series));
-      return await (await exposer).render(wantsOpenMetrics(accept) ? 'openmetrics' : 'text');
+      const shown = await exposer;
+      for (const metric of userMetrics.takeNew()) shown.add(metric);
+      return await shown.render(wantsOpenMetrics(accept) ? 'openmetrics' : 'text');
     },
   };
 }
@@ -101,6 +122,7 @@ function createSeries() {
     queueDepth: new NumberSeries(METRICS.queueDepth),
     rejected: new NumberSeries(METRICS.rejected),
     restarts: new NumberSeries(METRICS.restarts),
+    recycled: new NumberSeries(METRICS.recycled),
     httpRequests: new NumberSeries(METRICS.httpRequests),
     grpcRequests: new NumberSeries(METRICS.grpcRequests),
     httpRequestBytes: new NumberSeries(METRICS.httpRequestBytes),
@@ -122,7 +144,7 @@ function observeRequests(series: AllSeries): RequestMetrics {
   };
 }
 
-function observeQueue(series: AllSeries, model: string): QueueMetrics {
+function observeQueue(series: AllSeries, model: string): Omit<QueueMetrics, 'measured'> {
   let lastWaiting = 0;
   const depth = series.queueDepth.with(model);
   const wait = series.queueSeconds.with(model);
@@ -132,6 +154,7 @@ function observeQueue(series: AllSeries, model: string): QueueMetrics {
   const predict = series.predict.with(model);
   const postprocess = series.postprocess.with(model);
   series.restarts.with(model);
+  series.recycled.with(model);
   return {
     queued: (waiting) => {
       // By what has changed: during a reload two queues of one model count here.
@@ -149,6 +172,7 @@ function observeQueue(series: AllSeries, model: string): QueueMetrics {
         predict.observe(timings.predictMs / 1000);
         postprocess.observe(timings.postprocessMs / 1000);
       }
+      if (timings.explainMs !== undefined) series.explain.with(model).observe(timings.explainMs / 1000);
     },
     rejected: (reason) => {
       series.rejected.with(model, reason).add(1);

@@ -1,7 +1,7 @@
 /**
  *     npm run bench -- [case…] [--json FILE] [--docs FILE] [--strict] [--quick]
  *
- * Starts real servers, loads them in turn and tells ratios. Cases: digits, liveness, memory, cancel; all without a name. A goal that is not met
+ * Starts real servers, loads them in turn and tells ratios. Cases: digits, liveness, memory, cancel, transformer; all without a name. A goal that is not met
  * prints FAIL, and makes the exit code 1 with --strict; so does always a case that cannot be measured.
  */
 import { writeFileSync } from 'node:fs';
@@ -12,12 +12,14 @@ import { FULL_EFFORT, QUICK_EFFORT, type BenchEffort } from './effort.ts';
 import { runLivenessCase } from './liveness-case.ts';
 import { runMemoryCase } from './memory-case.ts';
 import { describeMachine, isMet, renderCase, renderDocument, type CaseReport } from './report.ts';
+import { runTransformerCase } from './transformer-case.ts';
 
 const CASES: Readonly<Record<string, (effort: BenchEffort) => Promise<CaseReport>>> = {
   digits: runDigitsCase,
   liveness: runLivenessCase,
   memory: runMemoryCase,
   cancel: runCancelCase,
+  transformer: runTransformerCase,
 };
 
 const { values, positionals } = parseArgs({

@@ -16,6 +16,8 @@ export type Isolation = 'inline' | 'process';
 export interface Server {
   readonly name: string;
   readonly url: string;
+  /** `host:port` of gRPC, where it is served. */
+  readonly grpcHost?: string;
   /** The server's process and its children, as they are now. */
   pids(): number[];
   stop(): Promise<void>;
@@ -42,7 +44,41 @@ export async function startProduct({ isolation, modelName, modelDir, flags = [] 
     '--lame_duck_seconds=0',
     ...flags,
   ];
-  return start(`kserve-node ${isolation}`, args, http, '/v2/health/ready');
+  return { ...(await start(`kserve-node ${isolation}`, args, http, '/v2/health/ready')), grpcHost: `127.0.0.1:${grpc}` };
+}
+
+/** Our transformer with a handler that changes nothing, before a predictor that it asks by gRPC. */
+export async function startTransformer(modelName: string, predictorHost: string): Promise<Server> {
+  const port = await freePort();
+  const args = [
+    'dist/main.cjs',
+    'serve',
+    '--handler=test/bench/no-op-handler.mjs',
+    `--http_port=${port}`,
+    '--enable_grpc=false',
+    '--enable_latency_logging=false',
+    '--lame_duck_seconds=0',
+    ...predictorFlags(modelName, predictorHost),
+  ];
+  return start('kserve-node', args, port, '/v2/health/ready');
+}
+
+/** KServe's own SDK doing the same; `python` has the packages of test/bench/peers/kserve-transformer/requirements.txt. */
+export async function startKServeTransformer(python: string, modelName: string, predictorHost: string): Promise<Server> {
+  const port = await freePort();
+  const args = [
+    'test/bench/peers/kserve-transformer/transformer.py',
+    `--http_port=${port}`,
+    '--enable_grpc=false',
+    '--enable_latency_logging=false',
+    '--configure_logging=false',
+    ...predictorFlags(modelName, predictorHost),
+  ];
+  return start('KServe Python SDK', args, port, '/v2/health/ready', python);
+}
+
+function predictorFlags(modelName: string, host: string): string[] {
+  return [`--model_name=${modelName}`, `--predictor_host=${host}`, '--predictor_protocol=grpc-v2'];
 }
 
 export async function startFloor(modelPath: string): Promise<Server> {
@@ -61,8 +97,8 @@ export function startBurner(threads: number, milliseconds: number): { readonly d
   return { done: once(child, 'exit'), stop: () => child.kill('SIGKILL') };
 }
 
-async function start(name: string, args: readonly string[], port: number, readyPath: string): Promise<Server> {
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
+async function start(name: string, args: readonly string[], port: number, readyPath: string, command = process.execPath): Promise<Server> {
+  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
   let complaint = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(-4000)));
   const url = `http://127.0.0.1:${port}`;
@@ -70,7 +106,7 @@ async function start(name: string, args: readonly string[], port: number, readyP
   while ((await statusOf(url + readyPath)) !== 200) {
     if (child.exitCode !== null || performance.now() > deadline) {
       child.kill('SIGKILL');
-      throw new Error(`Cannot start ${name} (node ${args.join(' ')}):\n${complaint}`);
+      throw new Error(`Cannot start ${name} (${command} ${args.join(' ')}):\n${complaint}`);
     }
     await sleep(50);
   }

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Batch, BatchMember } from '../../src/core/batch.ts';
 import type { InferRequest } from '../../src/core/infer.ts';
+import { NO_CAPABILITIES } from '../../src/core/metadata.ts';
 import { dataLength, type Tensor } from '../../src/core/tensor.ts';
 import type { EngineOptions } from '../../src/engine/index.ts';
 import type { Executor, LoadedModel } from '../../src/executor/index.ts';
@@ -19,7 +20,8 @@ export interface ExecutorContract {
 const forever = (): AbortSignal => new AbortController().signal;
 
 export function memberOf(inputs: readonly Tensor[], signal = forever(), rest: Partial<InferRequest> = {}): BatchMember {
-  return { request: { modelName: 'm', inputs, ...rest }, signal };
+  const ctx = { id: 'r', protocol: 'v2-rest', signal, deadline: Infinity, headers: {} } as const;
+  return { verb: 'infer', request: { modelName: 'm', inputs, ...rest }, ctx, signal };
 }
 
 export function batchOf(...members: readonly BatchMember[]): Batch {
@@ -61,6 +63,7 @@ export function describeExecutor(contract: ExecutorContract): void {
       expect(executor.state).toBe('ready');
       expect(model.capacity).toBe(contract.onnxBinding === 'native' ? 2 : 1);
       expect(model.platform).toBe('onnx_onnxv1');
+      expect(model.capabilities).toEqual(NO_CAPABILITIES);
       expect(model.properties).toMatchObject({ file: 'model.onnx', binding: contract.onnxBinding });
       expect(model.signature.inputs).toMatchObject([{ name: 'input', datatype: 'FP32', shape: [-1, 64] }]);
       await model.unload();

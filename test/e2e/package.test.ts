@@ -1,13 +1,10 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { installPacked, MANIFEST, MODULES } from '../support/packed-package.ts';
 import { startServerProcess, type ServerProcess } from '../support/server.ts';
-
-const ROOT = join(import.meta.dirname, '../..');
-const MODULES = join(ROOT, 'node_modules');
-const MANIFEST = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string; dependencies: Record<string, string> };
 
 /** A project that has installed the package: its tarball unpacked, and beside it the dependencies that it declares, and no others. */
 let consumer: string;
@@ -16,49 +13,13 @@ let packed: string;
 beforeAll(() => {
   scratch = mkdtempSync(join(tmpdir(), 'kserve-node-package-'));
   consumer = join(scratch, 'consumer');
-  packed = join(consumer, 'node_modules/kserve-node');
-  mkdirSync(packed, { recursive: true });
-  execFileSync('tar', ['xzf', pack(), '-C', packed, '--strip-components=1']);
-  for (const name of Object.keys(MANIFEST.dependencies)) linkModule(name);
-  // What npm does with "bin".
-  chmodSync(join(packed, 'dist/main.cjs'), 0o755);
-  mkdirSync(join(consumer, 'node_modules/.bin'));
-  symlinkSync('../kserve-node/dist/main.cjs', join(consumer, 'node_modules/.bin/kserve-node'));
+  packed = installPacked(scratch, consumer);
   writeFileSync(join(consumer, 'package.json'), '{"type":"module","private":true}');
   cpSync(join(packed, 'examples/digits'), join(consumer, 'digits'), { recursive: true });
 });
 afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
-
-/** `npm pack` of a copy: the checkout's dist/ is in use by other tests. */
-function pack(): string {
-  const source = join(scratch, 'source');
-  for (const path of [
-    'package.json',
-    'README.md',
-    'CHANGELOG.md',
-    'LICENSE',
-    'dist',
-    'protos',
-    'examples',
-    'scripts',
-    'src',
-    'test/support',
-    '.npmrc',
-  ]) {
-    cpSync(join(ROOT, path), join(source, path), { recursive: true, filter: (from) => !from.endsWith('.readme') });
-  }
-  const npm = spawnSync('npm', ['pack', '--ignore-scripts', '--loglevel=error', `--pack-destination=${scratch}`], { cwd: source, encoding: 'utf8' });
-  expect(npm.status, npm.stderr).toBe(0);
-  return join(scratch, `kserve-node-${MANIFEST.version}.tgz`);
-}
-
-function linkModule(name: string): void {
-  const link = join(consumer, 'node_modules', name);
-  mkdirSync(dirname(link), { recursive: true });
-  symlinkSync(join(MODULES, name), link);
-}
 
 function run(args: readonly string[]): string {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
@@ -83,10 +44,32 @@ export const refused = (): unknown => tensor('input', 'FP32', [1], new BigInt64A
 `;
 
 const EMBED = `
-import { loadSettings, startServer, type RunningServer } from 'kserve-node';
+import { loadSettings, startServer, type RunningServer } from 'kserve-node/server';
 
 export const start: (...args: Parameters<typeof startServer>) => Promise<RunningServer> = startServer;
 console.log(loadSettings({ argv: ['--model_dir=digits/model'], env: {}, readFile: () => '' }).ok);
+`;
+
+const HANDLER = `
+import { defineHandler, tensor, type ModelTypes } from 'kserve-node';
+
+interface Model extends ModelTypes {
+  readonly inputs: { readonly x: { readonly datatype: 'INT64'; readonly shape: readonly [number] } };
+  readonly outputs: { readonly y: { readonly datatype: 'FP32'; readonly shape: readonly [number] } };
+}
+export default defineHandler<Model>({
+  preprocess: (request) => [tensor('x', 'INT64', [1], new BigInt64Array(request.input('x').length))],
+  postprocess: (response) => [tensor('z', 'FP32', [1], response.output('y'))],
+});
+export const misspelled = defineHandler<Model>({
+  // @ts-expect-error The model has no input of that name.
+  preprocess: () => [tensor('xx', 'INT64', [1], [1n])],
+});
+export const mistyped = defineHandler<Model>({
+  // @ts-expect-error The model takes INT64.
+  preprocess: () => [tensor('x', 'FP32', [1], [1])],
+});
+console.log(typeof defineHandler);
 `;
 
 /** As users may have it: no type is known that they did not ask for. Declarations of libraries are checked where that takes no quarter of a minute. */
@@ -98,7 +81,7 @@ function compile(file: string, code: string, isLibraryChecked: boolean): void {
 }
 
 describe('the packed package', () => {
-  it('holds the program, its protocol files and the example, and nothing else', () => {
+  it('holds the program, its protocol files, templates and examples, and nothing else', () => {
     const files = readdirSync(packed, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(packed.length + 1));
@@ -107,11 +90,13 @@ describe('the packed package', () => {
       'dist/executor/child.js',
       'protos/open_inference.proto',
       'examples/digits/model/model.onnx',
+      'templates/common/gitignore',
+      'templates/predictor/handler.ts',
       'CHANGELOG.md',
     ]) {
       expect(files).toContain(file);
     }
-    expect(files.filter((file) => !/^(dist|protos|examples\/digits)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file))).toEqual([]);
+    expect(files.filter((file) => !/^(dist|protos|templates|examples)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file))).toEqual([]);
     expect(files.filter((file) => file.startsWith('dist/') && !/\.(js|cjs|d\.ts|d\.cts)(\.map)?$|^dist\/\.build-stamp$/.test(file))).toEqual([]);
   });
 
@@ -140,5 +125,10 @@ describe('the packed package', () => {
   it('type-checks and loads as a library', () => {
     compile('embed.ts', EMBED, false);
     expect(run(['embed.js'])).toBe('true\n');
+  });
+
+  it('gives handlers their types and nothing of the server', () => {
+    compile('handler.ts', HANDLER, true);
+    expect(run(['handler.js'])).toBe('function\n');
   });
 });

@@ -9,15 +9,17 @@ const STEPS = [
   ['telemetry'],
   ['client', 'storage'],
   ['engine', 'handler'],
+  ['index.ts'],
   ['pipeline'],
   ['executor', 'scheduler'],
   ['repository'],
   ['dataplane'],
+  ['explain', 'testing'],
   ['protocol/http'],
   ['protocol/openapi', 'protocol/v1-rest', 'protocol/v2-grpc', 'protocol/v2-rest', 'console'],
   ['settings.ts'],
   ['server.ts'],
-  ['index.ts'],
+  ['embed.ts'],
   ['cli'],
   ['main.cts'],
 ];
@@ -30,6 +32,9 @@ const LIBRARY_HOMES: Readonly<Record<string, readonly string[]>> = {
   '@grpc/reflection': ['protocol/v2-grpc'],
   protobufjs: ['protocol/v2-grpc'],
   'node:child_process': ['executor'],
+  cloudevents: ['protocol/http'],
+  esbuild: ['cli'],
+  tsx: ['handler'],
   'prom-client': ['telemetry'],
   pino: ['telemetry'],
   'pino-pretty': ['telemetry'],
@@ -103,6 +108,24 @@ describe('architecture', () => {
       return !isHome(from, LIBRARY_HOMES[name] ?? []);
     });
     expect(breaches).toEqual([]);
+  });
+
+  it.each(['index.ts', 'client/index.ts'])('%s loads no outside library before it is used', (entry) => {
+    // Types are erased, and what is imported in a function waits for its call.
+    const STATIC = /^(?:import|export)\s+(?!type\b)[^'"]*?\bfrom\s+['"]([^'"]+)['"]/gm;
+    const seen = new Set<string>();
+    const outside: string[] = [];
+    const visit = (file: string): void => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      for (const [, to = ''] of readFileSync(join(SRC, file), 'utf8').matchAll(STATIC)) {
+        if (to.startsWith('.')) visit(relative(SRC, resolve(dirname(join(SRC, file)), to)));
+        else if (!to.startsWith('node:')) outside.push(`${file} > ${to}`);
+      }
+    };
+    visit(entry);
+    expect(seen.size).toBeGreaterThan(5);
+    expect(outside).toEqual([]);
   });
 
   it('has no import cycle, type imports included', () => {

@@ -34,6 +34,9 @@ describe('loadSettings', () => {
         gracePeriodMs: 30_000,
         printExample: false,
       },
+      handler: { handler: undefined, enableModelHandlers: false, concurrency: 64, env: undefined, heapMb: 0, maxStuck: 16, watch: false },
+      predictor: expect.objectContaining({ host: undefined, protocol: 'v1', useSsl: false, requestTimeoutMs: 600_000, retries: 0 }) as object,
+      explainer: expect.objectContaining({ kind: undefined, samples: 'auto', seed: 0 }) as object,
       executor: { isolation: 'auto', stopTimeoutMs: 1000 },
       engine: { onnxBinding: 'auto', provider: 'auto', intraOpThreads: 0, interOpThreads: 1 },
       scheduler: { instances: 0, maxQueueSize: 1000, requestTimeoutMs: 300_000 },
@@ -45,6 +48,9 @@ describe('loadSettings', () => {
         bodyTimeoutMs: 60_000,
         keepAliveTimeoutMs: 65_000,
         maxJsonDepth: 100,
+        ceType: 'io.kserve.inference.response',
+        ceSource: undefined,
+        ceMerge: false,
         maxConnections: 10_000,
       },
       grpc: { maxSendBytes: 8_388_608, maxReceiveBytes: 8_388_608 },
@@ -83,7 +89,7 @@ describe('loadSettings', () => {
         '--timeout-keep-alive=65 --protocol=v2 --grpc_max_send_message_length=8388608 --grpc_max_receive_message_length=8388608'
       ).split(' '),
     );
-    expect(loaded.ok ? loaded.warnings : loaded.problems).toHaveLength(9);
+    expect(loaded.ok ? loaded.warnings : loaded.problems).toHaveLength(8);
     expect(loaded.ok).toBe(true);
   });
 
@@ -119,14 +125,27 @@ describe('loadSettings', () => {
   it('reports contradictions between options beside all other problems', () => {
     expect(problemsOf(['--http_port=9000', '--grpc_port=9000', '--lame_duck_seconds=30', '--isolation=thread', '--http-prot=1'])).toEqual([
       'unknown flag --http_prot, did you mean --http_port?',
-      '--model_dir=DIR is required: directory that holds the model, or one sub-directory for each of several models',
       '--isolation: expected auto, inline or process, got "thread"',
+      '--model_dir=DIR is required: directory that holds the model, or one sub-directory for each of several models; or give --handler or --predictor_host',
       '--grpc_port: expected another port than --http_port, got 9000 for both',
       '--lame_duck_seconds: expected less than --grace_period_seconds (30), got 30',
     ]);
     expect(problemsOf(['--model_dir=/m', '--grpc_port=8080'])).toHaveLength(1);
     expect(problemsOf(['--model_dir=/m', '--grpc_port=8080', '--enable_grpc=false'])).toEqual([]);
     expect(problemsOf(['--model_dir=/m', '--grpc_port=0', '--http_port=0'])).toEqual([]);
+  });
+
+  it.each([
+    [['--enable_model_handlers', '--handler=/h.mjs'], []],
+    [['--handler=/h.mjs'], []],
+    [['--predictor_host=p:80'], []],
+    [['--predictor_host=p', '--handler=/h.mjs', '--watch'], []],
+    [['--predictor_host=p', '--enable_model_handlers'], ['--enable_model_handlers: expected --model_dir, where the handlers lie, got none']],
+    [['--predictor_host=p', '--watch'], ['--watch: expected a handler or a model of its own to watch, got --predictor_host alone']],
+    [['--model_dir=/m', '--enable_predictor_health_check'], ['--enable_predictor_health_check: expected --predictor_host, got none']],
+    [['--handler=s3://b/h.mjs'], ['--handler: expected a path, only local paths are served in this version, got "s3://b/h.mjs"']],
+  ])('without a model directory or beside a predictor: %j', (argv, problems) => {
+    expect(problemsOf(argv)).toEqual(problems);
   });
 
   it('tells that remote storage is not served', () => {
@@ -136,6 +155,8 @@ describe('loadSettings', () => {
   });
 });
 
+const VALUES: Readonly<Record<string, string>> = { model_dir: '/somewhere', handler: '/somewhere', explainer: 'occlusion' };
+
 describe('SECTIONS', () => {
   it('give every option a name of its own, also among aliases and flags of KServe', () => {
     const spellings = [...OPTIONS.flatMap(({ name, flags = [] }) => [name, ...flags]), ...COMPATIBILITY_FLAGS.map(({ name }) => name)];
@@ -144,7 +165,7 @@ describe('SECTIONS', () => {
   });
 
   it.each(OPTIONS.map((option) => [option.name, option] as const))('let %s be set by flag, variable and file alike', (name, option) => {
-    const value = String(option.default ?? (name === 'model_dir' ? '/somewhere' : 'somebody'));
+    const value = String(option.default ?? VALUES[name] ?? 'somebody');
     const base = name === 'model_dir' ? [] : ['--model_dir=/m'];
     const file = JSON.stringify({ [name]: value });
     const outcomes = [
@@ -158,6 +179,6 @@ describe('SECTIONS', () => {
   });
 
   it('say what each option is for in words that fit a sentence', () => {
-    for (const { doc } of OPTIONS) expect(doc).toMatch(/^[^A-Z].{10,}[^.]$/);
+    for (const { doc } of OPTIONS) expect(doc).toMatch(/^([^A-Z]|[A-Z]{2,} ).{10,}[^.]$/);
   });
 });

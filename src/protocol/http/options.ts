@@ -1,4 +1,4 @@
-import { bytes, defineSection, integer, seconds, type OptionsOf } from '../../options/index.ts';
+import { boolean, bytes, defineSection, integer, seconds, text, type OptionsOf } from '../../options/index.ts';
 
 export const httpSection = defineSection({
   title: 'HTTP',
@@ -34,6 +34,26 @@ export const httpSection = defineSection({
       doc: 'how long an idle connection is kept; longer than the idle timeout of any proxy in front',
     },
     maxJsonDepth: { name: 'max_json_depth', schema: integer(3, 10_000), default: 100, doc: 'deepest nesting of arrays and objects in a JSON body' },
+    ceType: {
+      name: 'ce_type',
+      schema: text('TYPE'),
+      default: 'io.kserve.inference.response',
+      env: ['CE_TYPE'],
+      doc: 'attribute type of the CloudEvents that answer CloudEvents',
+    },
+    ceSource: {
+      name: 'ce_source',
+      schema: text('SOURCE'),
+      env: ['CE_SOURCE'],
+      doc: 'attribute source of the CloudEvents that answer CloudEvents; without it io.kserve.inference. and the name of the model',
+    },
+    ceMerge: {
+      name: 'ce_merge',
+      schema: boolean(),
+      default: false,
+      env: ['CE_MERGE'],
+      doc: 'copy the other attributes of a CloudEvent, extensions among them, to the one that answers it',
+    },
     maxConnections: {
       name: 'max_connections',
       schema: integer(1, 1_000_000),

@@ -37,3 +37,20 @@ export interface DocumentedRoute extends HttpRoute {
 
 /** Ways to fail of every route that reads a body. */
 export const BODY_ERRORS: readonly ErrorReason[] = ['invalid_request', 'request_timeout', 'payload_too_large', 'unsupported_media_type'];
+
+/** Ways to fail of every route that runs a model. */
+export const MODEL_ERRORS: readonly ErrorReason[] = [
+  'model_not_found',
+  'overloaded',
+  'cancelled',
+  'model_failed',
+  'handler_failed',
+  'unimplemented',
+  'upstream_failed',
+  'model_not_ready',
+  'executor_lost',
+  'deadline_exceeded',
+];
+
+/** Bodies that only models with a handler take and give. */
+export const HANDLER_BODY: BodyDoc = { contentType: '*/*', description: "Whatever the model's handler takes or answers, e.g. an image" };

@@ -1,17 +1,26 @@
-import { decodePredictRequest, encodePredictResponse } from '../../codec/index.ts';
-import { ServingError, modelNotReady } from '../../core/errors.ts';
+import { decodePredictRequest, encodePredictResponse, formOfAnswer, JSON_CONTENT_TYPE } from '../../codec/index.ts';
+import { modelNotReady } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
+import type { Verb } from '../../core/infer.ts';
 import { totalByteLength } from '../../core/tensor.ts';
-import type { Dataplane } from '../../dataplane/index.ts';
+import { acceptsBody, type Dataplane, type ResolvedModel } from '../../dataplane/index.ts';
 import {
+  answerEvent,
+  ask,
   BODY_ERRORS,
+  bodyReply,
   contextOf,
+  HANDLER_BODY,
   jsonReply,
+  MODEL_ERRORS,
   modelOf,
   readMediaType,
   runCodec,
+  tensorReply,
   TIMEOUT_HEADERS,
+  type BodyDoc,
   type DocumentedRoute,
+  type EventOptions,
   type RouteDoc,
 } from '../http/index.ts';
 
@@ -19,34 +28,27 @@ export interface V1Dependencies {
   readonly dataplane: Dataplane;
   /** Deepest nesting of arrays and objects that a JSON body may have. */
   readonly maxJsonDepth: number;
+  readonly events: EventOptions;
 }
 
 /** Types under which KServe's clients and agents send JSON. */
 const ACCEPTED = ['application/json', 'application/ld+json', 'application/octet-stream'] as const;
 
-/** KServe's v1 protocol, which is TensorFlow Serving's REST API without its versions. */
-export function createV1Routes({ dataplane, maxJsonDepth }: V1Dependencies): DocumentedRoute[] {
+const EVENT: BodyDoc = {
+  contentType: 'application/cloudevents+json',
+  description: 'A CloudEvent around one of the others; in binary mode it is headers alone',
+};
+
+/** KServe's v1 protocol, which is TensorFlow Serving's REST API without its versions, with CloudEvents and the bodies that handlers accept. */
+export function createV1Routes(deps: V1Dependencies): DocumentedRoute[] {
+  const { dataplane } = deps;
   return [
     {
       method: 'POST',
       path: '/v1/models/:model\\:predict',
       isBusy: true,
-      handle: (call) => predict(call, dataplane, maxJsonDepth),
-      doc: {
-        ...modelDoc('v1Predict', 'Run the model', 'PredictResponse'),
-        headers: TIMEOUT_HEADERS,
-        request: { isRequired: true, bodies: ACCEPTED.map((contentType) => ({ contentType, schema: 'PredictRequest' })) },
-        errors: [
-          ...BODY_ERRORS,
-          'model_not_found',
-          'overloaded',
-          'cancelled',
-          'model_failed',
-          'unimplemented',
-          'model_not_ready',
-          'deadline_exceeded',
-        ],
-      },
+      handle: (call) => answer(call, 'infer', deps),
+      doc: verbDoc('v1Predict', 'Run the model', 'PredictResponse'),
     },
     {
       method: 'GET',
@@ -67,30 +69,61 @@ export function createV1Routes({ dataplane, maxJsonDepth }: V1Dependencies): Doc
     {
       method: 'POST',
       path: '/v1/models/:model\\:explain',
-      handle(call) {
-        dataplane.resolve(modelOf(call).name);
-        throw new ServingError('unimplemented', 'Could not find explainer_host.');
-      },
-      doc: {
-        ...modelDoc('v1Explain', 'Explain a prediction', 'PredictResponse'),
-        request: { isRequired: false, bodies: ACCEPTED.map((contentType) => ({ contentType, schema: 'PredictRequest' })) },
-        errors: ['invalid_request', 'model_not_found', 'unimplemented', 'model_not_ready'],
-      },
+      handle: (call) => answer(call, 'explain', deps),
+      doc: verbDoc('v1Explain', 'Explain a prediction', 'ExplainResponse'),
     },
   ];
 }
 
-async function predict(call: HttpCall, dataplane: Dataplane, maxDepth: number): Promise<HttpReply> {
+function answer(call: HttpCall, verb: Verb, { dataplane, events, maxJsonDepth }: V1Dependencies): HttpReply | Promise<HttpReply> {
   const { name } = modelOf(call);
   // Before the body: an unknown or loading model costs no decoding.
-  const { signature } = dataplane.resolve(name);
-  readMediaType(call.headers['content-type'], ACCEPTED, 'application/json');
+  const model = dataplane.resolve(name, undefined, verb);
+  return answerEvent(call, name, events, (inner) => {
+    const contentType = bodyType(inner, model);
+    return contentType === undefined
+      ? answerTensors(inner, verb, model, dataplane, maxJsonDepth)
+      : answerBody(inner, verb, contentType, model, dataplane);
+  });
+}
+
+/** The Content-Type of a body that goes to the handler as it is; undefined when the body is tensors. Throws unsupported_media_type. */
+function bodyType({ headers }: HttpCall, { signature, capabilities }: ResolvedModel): string | undefined {
+  const contentType = headers['content-type'];
+  if (acceptsBody(capabilities.accepts, contentType ?? JSON_CONTENT_TYPE)) return contentType ?? JSON_CONTENT_TYPE;
+  readMediaType(contentType, ACCEPTED, JSON_CONTENT_TYPE);
+  // Without a signature nobody can tell what the numbers are.
+  return signature.isOpen === true ? JSON_CONTENT_TYPE : undefined;
+}
+
+async function answerTensors(call: HttpCall, verb: Verb, model: ResolvedModel, dataplane: Dataplane, maxDepth: number): Promise<HttpReply> {
   const ctx = contextOf(call, 'v1-rest');
   const body = await call.readBody();
-  const form = await runCodec(decodePredictRequest(body, { modelName: name, signature, maxDepth }), body.byteLength, call.signal);
-  const response = await dataplane.infer(form.request, ctx);
-  const encoded = await runCodec(encodePredictResponse(response, form), totalByteLength(response.outputs), call.signal);
-  return { status: 200, headers: { 'content-type': encoded.contentType }, body: encoded.chunks };
+  const options = { modelName: model.name, signature: model.signature, maxDepth };
+  const form = await runCodec(decodePredictRequest(body, options), body.byteLength, call.signal);
+  const response = await ask(dataplane, verb, form.request, ctx);
+  if (response.body !== undefined) return bodyReply(response, response.body);
+  return tensorReply(response, await runCodec(encodePredictResponse(response, form, verb), totalByteLength(response.outputs), call.signal));
+}
+
+async function answerBody(call: HttpCall, verb: Verb, contentType: string, { name }: ResolvedModel, dataplane: Dataplane): Promise<HttpReply> {
+  const ctx = contextOf(call, 'v1-rest');
+  const body = { contentType, bytes: await call.readBody() };
+  const response = await ask(dataplane, verb, { modelName: name, inputs: [], body }, ctx);
+  if (response.body !== undefined) return bodyReply(response, response.body);
+  const steps = encodePredictResponse(response, formOfAnswer(response), verb);
+  return tensorReply(response, await runCodec(steps, totalByteLength(response.outputs), call.signal));
+}
+
+function verbDoc(operationId: string, summary: string, schema: string): RouteDoc {
+  const doc = modelDoc(operationId, summary, schema);
+  return {
+    ...doc,
+    headers: TIMEOUT_HEADERS,
+    request: { isRequired: true, bodies: [...ACCEPTED.map((contentType) => ({ contentType, schema: 'PredictRequest' })), EVENT, HANDLER_BODY] },
+    success: { ...doc.success, bodies: [...doc.success.bodies, EVENT, HANDLER_BODY] },
+    errors: [...BODY_ERRORS, ...MODEL_ERRORS],
+  };
 }
 
 function modelDoc(operationId: string, summary: string, schema: string): RouteDoc {

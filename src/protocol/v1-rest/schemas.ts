@@ -18,4 +18,9 @@ export const V1_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     properties: { predictions: {}, outputs: {} },
     anyOf: [{ required: ['predictions'] }, { required: ['outputs'] }],
   },
+  ExplainResponse: {
+    type: 'object',
+    description: 'What the handler or the explainer makes of it; tensors are in the form of "predictions"',
+    properties: { explanations: {} },
+  },
 };

@@ -1,5 +1,7 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { decodeModelInferRequestSteps, encodeModelInferResponseSteps, peekModelInferRequest } from '../../codec/index.ts';
+import { invalidRequest, ServingError } from '../../core/errors.ts';
+import type { Body, InferRequest } from '../../core/infer.ts';
 import type { TensorMetadata } from '../../core/metadata.ts';
 import { runSteps, runStepsYielding, type Steps } from '../../core/steps.ts';
 import type { StopSignal } from '../../core/stop-signal.ts';
@@ -13,6 +15,8 @@ interface ModelReference {
   readonly name: string;
   readonly version: string;
 }
+
+const EXPLAIN_PARAMETER = 'explain';
 
 /** Messages above this are decoded and encoded in slices, so that probes are answered meanwhile. */
 const SLICED_BYTES = 1 << 18;
@@ -43,8 +47,27 @@ async function infer(message: Buffer, call: IncomingCall, dataplane: Dataplane):
   const context = call.context(head.id);
   dataplane.resolve(head.modelName, given(head.modelVersion));
   const { request, raw } = await drive(decodeModelInferRequestSteps(message), message.length, call.signal);
-  const response = await dataplane.infer(request, context);
+  const response = isExplain(request) ? await dataplane.explain(request, context) : await dataplane.infer(request, context);
+  if (response.body !== undefined) throw cannotCarry(response.modelName, response.body);
+  call.responseHeaders = response.headers;
   return drive(encodeModelInferResponseSteps(response, { raw }), totalByteLength(response.outputs), call.signal);
+}
+
+/** OIP has no call that explains: the request parameter `explain` says so. Throws invalid_request unless it is a boolean. */
+function isExplain({ parameters }: InferRequest): boolean {
+  const explain = parameters?.[EXPLAIN_PARAMETER];
+  if (explain === undefined || typeof explain === 'boolean') return explain === true;
+  throw invalidRequest(
+    `Cannot use request parameter "${EXPLAIN_PARAMETER}": expected a boolean, got a ${typeof explain === 'string' ? 'string' : 'number'}`,
+  );
+}
+
+function cannotCarry(modelName: string, { contentType }: Body): ServingError {
+  const got = `a body of "${contentType.slice(0, 100)}"`;
+  return new ServingError(
+    'unimplemented',
+    `Cannot answer over gRPC: model "${modelName}" answered with ${got}, which only HTTP can carry; send the request over HTTP`,
+  );
 }
 
 function drive<T>(steps: Steps<T>, bytes: number, signal: StopSignal): T | Promise<T> {

@@ -5,6 +5,7 @@ import type { Logger, RequestContext } from '../../core/context.ts';
 import { ServingError, severityOf, toServingError } from '../../core/errors.ts';
 import { StopSource, type StopSignal } from '../../core/stop-signal.ts';
 import { loggableRequestId } from '../../core/request-id.ts';
+import { initialMetadata } from './initial-metadata.ts';
 import type { GrpcLibrary, Method } from './library.ts';
 import { statusOf } from './status.ts';
 
@@ -35,6 +36,8 @@ export class IncomingCall {
   /** On the clock of `performance.now()`. */
   readonly deadline: number;
   readonly signal: StopSignal;
+  /** What the handler of the model wants to be sent before the answer. */
+  responseHeaders: Readonly<Record<string, string>> | undefined;
   private isAnswered = false;
   private requestId: string;
 
@@ -109,6 +112,7 @@ async function answer(
   try {
     const reply = await handler(call.request, incoming);
     checkSize(reply, deps.maxSendBytes);
+    if (incoming.responseHeaders !== undefined) call.sendMetadata(initialMetadata(deps.grpc, incoming.responseHeaders));
     incoming.answered();
     callback(null, reply);
   } catch (thrown) {

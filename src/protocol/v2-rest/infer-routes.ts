@@ -1,51 +1,110 @@
-import { decodeInferRequest, encodeInferResponse, HEADER_LENGTH_HEADER, parseHeaderLength } from '../../codec/index.ts';
+import {
+  BINARY_CONTENT_TYPE,
+  decodeInferRequest,
+  encodeInferResponse,
+  HEADER_LENGTH_HEADER,
+  JSON_CONTENT_TYPE,
+  parseHeaderLength,
+} from '../../codec/index.ts';
 import { invalidRequest } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
+import type { InferRequest, Verb } from '../../core/infer.ts';
 import { totalByteLength } from '../../core/tensor.ts';
-import { contextOf, BODY_ERRORS, modelOf, readMediaType, runCodec, TIMEOUT_HEADERS, type DocumentedRoute, type HeaderDoc } from '../http/index.ts';
+import { acceptsBody, mediaTypeOf, type Dataplane, type ResolvedModel } from '../../dataplane/index.ts';
+import {
+  answerEvent,
+  ask,
+  BODY_ERRORS,
+  bodyReply,
+  contextOf,
+  eventModeOf,
+  HANDLER_BODY,
+  MODEL_ERRORS,
+  modelOf,
+  readMediaType,
+  runCodec,
+  tensorReply,
+  TIMEOUT_HEADERS,
+  type DocumentedRoute,
+  type HeaderDoc,
+} from '../http/index.ts';
 import type { V2Dependencies } from './dependencies.ts';
 
 const LENGTH_HEADER = HEADER_LENGTH_HEADER.toLowerCase();
-const ACCEPTED = ['application/json', 'application/octet-stream'] as const;
+const ACCEPTED = [JSON_CONTENT_TYPE, BINARY_CONTENT_TYPE] as const;
 
-/** POST …/infer with and without version: OIP "Inference", with the binary tensor data extension. */
+/**
+ * POST …/infer and …/explain with and without version: OIP "Inference", with the binary tensor data extension, and the same for explanations. Bodies that
+ * the model's handler accepts go to it as they are.
+ */
 export function inferRoutes(deps: V2Dependencies): DocumentedRoute[] {
-  const handle = (call: HttpCall): Promise<HttpReply> => infer(call, deps);
+  const infer = (call: HttpCall): Promise<HttpReply> => answer(call, 'infer', deps);
+  const explain = (call: HttpCall): Promise<HttpReply> => answer(call, 'explain', deps);
+  const doc = docOf('Run the model', "The model's outputs");
+  const explainDoc = docOf('Explain a prediction', 'The explanation');
   return [
-    { method: 'POST', path: '/v2/models/:model/infer', isBusy: true, handle, doc: { ...DOC, operationId: 'infer' } },
-    { method: 'POST', path: '/v2/models/:model/versions/:version/infer', handle, doc: { ...DOC, operationId: 'inferVersion' } },
+    { method: 'POST', path: '/v2/models/:model/infer', isBusy: true, handle: infer, doc: { ...doc, operationId: 'infer' } },
+    { method: 'POST', path: '/v2/models/:model/versions/:version/infer', handle: infer, doc: { ...doc, operationId: 'inferVersion' } },
+    { method: 'POST', path: '/v2/models/:model/explain', handle: explain, doc: { ...explainDoc, operationId: 'explain' } },
+    { method: 'POST', path: '/v2/models/:model/versions/:version/explain', handle: explain, doc: { ...explainDoc, operationId: 'explainVersion' } },
   ];
 }
 
-async function infer(call: HttpCall, { dataplane, maxJsonDepth }: V2Dependencies): Promise<HttpReply> {
+async function answer(call: HttpCall, verb: Verb, deps: V2Dependencies): Promise<HttpReply> {
   const { name, version } = modelOf(call);
   // Before the body: an unknown or loading model costs no decoding.
-  const { signature } = dataplane.resolve(name, version);
+  const model = deps.dataplane.resolve(name, version, verb);
+  if (isHandlerBody(call, model)) return await answerEvent(call, name, deps.events, (inner) => answerBody(inner, verb, deps.dataplane));
   const headerLength = readHeaderLength(call);
   const ctx = contextOf(call, 'v2-rest');
 
   const body = await call.readBody();
   const steps = decodeInferRequest(body, {
     modelName: name,
-    maxDepth: maxJsonDepth,
-    signature,
+    maxDepth: deps.maxJsonDepth,
+    signature: model.signature,
     ...(version === undefined ? {} : { modelVersion: version }),
     ...(headerLength === undefined ? {} : { headerLength }),
   });
   const request = await runCodec(steps, body.byteLength, call.signal);
-  const response = await dataplane.infer(request, ctx);
-  const encoded = await runCodec(encodeInferResponse(response, request), totalByteLength(response.outputs), call.signal);
-  const headers: Record<string, string> = { 'content-type': encoded.contentType };
-  if (encoded.headerLength !== undefined) headers[LENGTH_HEADER] = String(encoded.headerLength);
-  return { status: 200, headers, body: encoded.chunks };
+  const response = await ask(deps.dataplane, verb, request, ctx);
+  if (response.body !== undefined) return bodyReply(response, response.body);
+  const encoding = encodeInferResponse(response, verb === 'infer' ? request : withoutOutputs(request));
+  return tensorReply(response, await runCodec(encoding, totalByteLength(response.outputs), call.signal));
+}
+
+async function answerBody(call: HttpCall, verb: Verb, dataplane: Dataplane): Promise<HttpReply> {
+  const { name, version } = modelOf(call);
+  const ctx = contextOf(call, 'v2-rest');
+  const body = { contentType: call.headers['content-type'] ?? JSON_CONTENT_TYPE, bytes: await call.readBody() };
+  const request: InferRequest = { modelName: name, ...(version === undefined ? {} : { modelVersion: version }), inputs: [], body };
+  const response = await ask(dataplane, verb, request, ctx);
+  if (response.body !== undefined) return bodyReply(response, response.body);
+  return tensorReply(response, await runCodec(encodeInferResponse(response, request), totalByteLength(response.outputs), call.signal));
+}
+
+/** Requested outputs are the model's, an explanation has its own: only the request as a whole can ask for their binary form. */
+function withoutOutputs({ modelName, parameters }: InferRequest): InferRequest {
+  return { modelName, inputs: [], ...(parameters === undefined ? {} : { parameters }) };
+}
+
+/**
+ * Whether the body is the handler's to read: its media type is accepted and it is not tensors behind a header length. A structured CloudEvent is for such
+ * handlers alone: its data says what it is.
+ */
+function isHandlerBody(call: HttpCall, { capabilities: { accepts } }: ResolvedModel): boolean {
+  if (accepts.length === 0 || call.headers[LENGTH_HEADER] !== undefined) return false;
+  if (eventModeOf(call) === 'structured') return true;
+  const contentType = call.headers['content-type'] ?? JSON_CONTENT_TYPE;
+  return mediaTypeOf(contentType) !== JSON_CONTENT_TYPE && acceptsBody(accepts, contentType);
 }
 
 /** Bytes of JSON before the raw tensors; undefined when the body is JSON alone. */
 function readHeaderLength({ headers }: HttpCall): number | undefined {
-  const mediaType = readMediaType(headers['content-type'], ACCEPTED, 'application/json');
+  const mediaType = readMediaType(headers['content-type'], ACCEPTED, JSON_CONTENT_TYPE);
   const text = headers[LENGTH_HEADER];
   if (text !== undefined) return parseHeaderLength(text);
-  if (mediaType !== 'application/json') {
+  if (mediaType !== JSON_CONTENT_TYPE) {
     throw invalidRequest(`Cannot read the body: expected header ${HEADER_LENGTH_HEADER} beside Content-Type ${mediaType}, got none`);
   }
   return undefined;
@@ -57,24 +116,28 @@ const LENGTH_HEADER_DOC: HeaderDoc = {
   schema: { type: 'integer', minimum: 0 },
 };
 
-const DOC: Omit<DocumentedRoute['doc'], 'operationId'> = {
-  summary: 'Run the model',
-  tag: 'inference',
-  headers: [LENGTH_HEADER_DOC, ...TIMEOUT_HEADERS],
-  request: {
-    isRequired: true,
-    bodies: [
-      { contentType: 'application/json', schema: 'InferRequest' },
-      { contentType: 'application/octet-stream', description: 'JSON as above, then the raw tensors in the order of the inputs' },
-    ],
-  },
-  success: {
-    description: "The model's outputs",
-    bodies: [
-      { contentType: 'application/json', schema: 'InferResponse' },
-      { contentType: 'application/octet-stream', description: 'JSON as above, then the raw tensors in the order of the outputs' },
-    ],
-    headers: [LENGTH_HEADER_DOC],
-  },
-  errors: [...BODY_ERRORS, 'model_not_found', 'overloaded', 'cancelled', 'model_failed', 'unimplemented', 'model_not_ready', 'deadline_exceeded'],
-};
+function docOf(summary: string, description: string): Omit<DocumentedRoute['doc'], 'operationId'> {
+  return {
+    summary,
+    tag: 'inference',
+    headers: [LENGTH_HEADER_DOC, ...TIMEOUT_HEADERS],
+    request: {
+      isRequired: true,
+      bodies: [
+        { contentType: JSON_CONTENT_TYPE, schema: 'InferRequest' },
+        { contentType: BINARY_CONTENT_TYPE, description: 'JSON as above, then the raw tensors in the order of the inputs' },
+        HANDLER_BODY,
+      ],
+    },
+    success: {
+      description,
+      bodies: [
+        { contentType: JSON_CONTENT_TYPE, schema: 'InferResponse' },
+        { contentType: BINARY_CONTENT_TYPE, description: 'JSON as above, then the raw tensors in the order of the outputs' },
+        HANDLER_BODY,
+      ],
+      headers: [LENGTH_HEADER_DOC],
+    },
+    errors: [...BODY_ERRORS, ...MODEL_ERRORS],
+  };
+}

@@ -56,6 +56,8 @@ async function loadPipeline(spec, { log }) {
   console.log(`stdout of ${behaviour}`);
   return {
     signature: { inputs: [], outputs: [] },
+    capabilities: { accepts: [], explains: false },
+    isRetryable: false,
     platform: 'fake_fakev1',
     properties: { pid: String(process.pid), environment: Object.keys(process.env).sort().join(' ') },
     isConcurrent: behaviour !== 'blocks',

@@ -3,7 +3,7 @@ import { SCENARIOS, type Scenario, type WireName } from './scenarios.ts';
 import type { PlainTensor, Value, Wire } from './wire.ts';
 
 /** Runs the table of scenarios over one wire: what a protocol cannot carry, and where it must differ, is data of the scenario. */
-export function describeProtocol(name: WireName, connect: () => Wire): void {
+export function describeProtocol(name: WireName, connect: () => Wire, scenarios: readonly Scenario[] = SCENARIOS): void {
   describe(name, () => {
     let wire: Wire;
     beforeAll(() => {
@@ -13,7 +13,7 @@ export function describeProtocol(name: WireName, connect: () => Wire): void {
       wire.close();
     });
 
-    for (const scenario of SCENARIOS) {
+    for (const scenario of scenarios) {
       if (scenario.cannotCarry?.[name] !== undefined) continue;
       it(`${scenario.fails ? 'refuses ' : ''}${scenario.name}`, async () => {
         await play(wire, scenario, name);
@@ -21,10 +21,10 @@ export function describeProtocol(name: WireName, connect: () => Wire): void {
     }
 
     it('carries every scenario that does not say why it cannot', () => {
-      const carried = SCENARIOS.filter((scenario) => scenario.cannotCarry?.[name] === undefined);
-      const reasons = SCENARIOS.flatMap((scenario) => scenario.cannotCarry?.[name] ?? []);
+      const carried = scenarios.filter((scenario) => scenario.cannotCarry?.[name] === undefined);
+      const reasons = scenarios.flatMap((scenario) => scenario.cannotCarry?.[name] ?? []);
       expect(reasons.filter((reason) => reason.length < 10)).toEqual([]);
-      expect(carried.length + reasons.length).toBe(SCENARIOS.length);
+      expect(carried.length + reasons.length).toBe(scenarios.length);
     });
   });
 }
@@ -41,6 +41,10 @@ async function play(wire: Wire, scenario: Scenario, name: WireName): Promise<voi
   const { response } = outcome;
   expect(response.model).toBe(scenario.request.model);
   if (scenario.id !== undefined) expect(response.id).toBe(scenario.id);
+  if (scenario.headers !== undefined) expect(response.headers).toMatchObject(scenario.headers);
+  expect(response.body && { ...response.body, bytes: [...response.body.bytes] }).toEqual(
+    scenario.body && { ...scenario.body, bytes: [...scenario.body.bytes] },
+  );
   const wanted = scenario.outputs ?? [];
   expect(response.outputs.map((output) => output.name)).toEqual(wanted.map((output) => output.name));
   response.outputs.forEach((output, i) => {

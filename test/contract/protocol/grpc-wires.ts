@@ -25,7 +25,11 @@ interface GrpcResponse {
   readonly raw_output_contents: Buffer[];
 }
 
-type Unary = (request: unknown, callback: (error: grpc.ServiceError | null, response: GrpcResponse) => void) => void;
+type Unary = (
+  request: unknown,
+  metadata: grpc.Metadata,
+  callback: (error: grpc.ServiceError | null, response: GrpcResponse) => void,
+) => grpc.ClientUnaryCall;
 
 /** The typed field that carries a datatype (OIP, InferTensorContents). */
 function fieldOf(datatype: string): keyof GrpcContents {
@@ -64,13 +68,15 @@ export function grpcWire(address: string, form: 'typed' | 'raw'): Wire {
     close: () => {
       client.close();
     },
-    infer: ({ model, version, id, inputs, outputs, parameters }) =>
+    infer: ({ model, version, id, inputs, outputs, parameters, verb, headers = {} }) =>
       new Promise<Outcome>((resolve) => {
         const message = {
           model_name: model,
           model_version: version ?? '',
           id: id ?? '',
-          parameters: Object.fromEntries(Object.entries(parameters ?? {}).map(([key, value]) => [key, parameter(value)])),
+          parameters: Object.fromEntries(
+            Object.entries({ ...parameters, ...(verb === 'explain' ? { explain: true } : {}) }).map(([key, value]) => [key, parameter(value)]),
+          ),
           inputs: inputs.map(({ name, datatype, shape, values }) => ({
             name,
             datatype,
@@ -80,7 +86,10 @@ export function grpcWire(address: string, form: 'typed' | 'raw'): Wire {
           outputs: (outputs ?? []).map((name) => ({ name })),
           ...(form === 'raw' ? { raw_input_contents: inputs.map(toRaw) } : {}),
         };
-        modelInfer(message, (error, response) => {
+        const metadata = new grpc.Metadata();
+        for (const [key, value] of Object.entries(headers)) metadata.set(key, value);
+        let initial: Record<string, string> = {};
+        const call = modelInfer(message, metadata, (error, response) => {
           if (error) {
             resolve({ ok: false, status: grpc.status[error.code], message: error.details });
             return;
@@ -97,8 +106,12 @@ export function grpcWire(address: string, form: 'typed' | 'raw'): Wire {
                 const values = raw ? fromRaw(datatype, raw) : (contents?.[fieldOf(datatype)] ?? []).map((value) => fromTyped(datatype, value));
                 return { name, datatype, shape: shape.map(Number), values };
               }),
+              headers: initial,
             },
           });
+        });
+        call.on('metadata', (received: grpc.Metadata) => {
+          initial = Object.fromEntries(Object.entries(received.getMap()).map(([key, value]) => [key, value.toString()]));
         });
       }),
   };

@@ -1,16 +1,50 @@
 import { ERROR_TABLE, type ErrorReason } from '../../../src/core/errors.ts';
 import type { Signature } from '../../../src/core/metadata.ts';
-import { fromJson, fromJsonValue, fromRaw, toJson, toRaw, type Outcome, type PlainRequest, type PlainTensor, type Value, type Wire } from './wire.ts';
+import {
+  fromJson,
+  fromJsonValue,
+  fromRaw,
+  toJson,
+  toRaw,
+  type Outcome,
+  type PlainRequest,
+  type PlainResponse,
+  type PlainTensor,
+  type Value,
+  type Wire,
+} from './wire.ts';
+
+/** Says of a JSON body that it is the handler's own. */
+export const OWN_BODY = 'x-own-body';
 
 const statusOf = (reason: ErrorReason): string => String(ERROR_TABLE[reason].http);
 
-async function post(
-  url: string,
-  headers: Record<string, string>,
-  body: Uint8Array | string,
-): Promise<{ status: number; headers: Headers; body: Buffer }> {
+interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Buffer;
+}
+
+async function post(url: string, headers: Readonly<Record<string, string>>, body: Uint8Array | string): Promise<Reply> {
   const reply = await fetch(url, { method: 'POST', headers, body });
   return { status: reply.status, headers: reply.headers, body: Buffer.from(await reply.arrayBuffer()) };
+}
+
+/** Posts tensors as the wire encodes them, or the body that the request has instead. A handler's own body is what no wire would send. */
+async function exchange(
+  url: string,
+  request: PlainRequest,
+  encoded: { readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array | string },
+  read: (reply: Reply) => Omit<PlainResponse, 'headers'>,
+): Promise<Outcome> {
+  const { body } = request;
+  const headers = { ...request.headers, ...(body === undefined ? encoded.headers : { 'content-type': body.contentType }) };
+  const reply = await post(url, headers, body?.bytes ?? encoded.body);
+  if (reply.status !== 200) return failure(reply.status, reply.body);
+  const contentType = reply.headers.get('content-type') ?? '';
+  const isOwn = !['application/json', 'application/octet-stream'].includes(contentType) || reply.headers.has(OWN_BODY);
+  const response = isOwn ? { model: request.model, outputs: [], body: { contentType, bytes: reply.body } } : read(reply);
+  return { ok: true, response: { ...response, headers: Object.fromEntries(reply.headers) } };
 }
 
 function failure(status: number, body: Buffer): Outcome {
@@ -18,8 +52,8 @@ function failure(status: number, body: Buffer): Outcome {
   return { ok: false, status: String(status), message: error };
 }
 
-const inferPath = ({ model, version }: PlainRequest): string =>
-  `/v2/models/${encodeURIComponent(model)}${version === undefined ? '' : `/versions/${encodeURIComponent(version)}`}/infer`;
+const inferPath = ({ model, version, verb }: PlainRequest): string =>
+  `/v2/models/${encodeURIComponent(model)}${version === undefined ? '' : `/versions/${encodeURIComponent(version)}`}/${verb ?? 'infer'}`;
 
 interface JsonOutput {
   readonly name: string;
@@ -48,12 +82,9 @@ export function v2JsonWire(url: string): Wire {
         inputs: request.inputs.map(({ name, datatype, shape, values }) => ({ name, datatype, shape, data: values })),
         outputs: request.outputs?.map((name) => ({ name })),
       });
-      const reply = await post(url + inferPath(request), { 'content-type': 'application/json' }, body);
-      if (reply.status !== 200) return failure(reply.status, reply.body);
-      const parsed = fromJson(reply.body.toString()) as JsonResponse;
-      return {
-        ok: true,
-        response: {
+      return exchange(url + inferPath(request), request, { headers: { 'content-type': 'application/json' }, body }, (reply) => {
+        const parsed = fromJson(reply.body.toString()) as JsonResponse;
+        return {
           model: parsed.model_name,
           version: parsed.model_version,
           id: parsed.id,
@@ -63,8 +94,8 @@ export function v2JsonWire(url: string): Wire {
             shape,
             values: (data ?? []).map((value) => fromJsonValue(datatype, value)),
           })),
-        },
-      };
+        };
+      });
     },
   };
 }
@@ -90,17 +121,19 @@ export function v2BinaryWire(url: string): Wire {
         }),
       );
       const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(head.length) };
-      const reply = await post(url + inferPath(request), headers, Buffer.concat([head, ...raws]));
-      if (reply.status !== 200) return failure(reply.status, reply.body);
-      let at = Number(reply.headers.get('inference-header-content-length') ?? reply.body.length);
-      const parsed = fromJson(reply.body.subarray(0, at).toString()) as JsonResponse;
-      const outputs = parsed.outputs.map(({ name, datatype, shape, parameters }): PlainTensor => {
-        const size = parameters?.binary_data_size ?? NaN;
-        const values = fromRaw(datatype, reply.body.subarray(at, at + size));
-        at += size;
-        return { name, datatype, shape, values };
+      return exchange(url + inferPath(request), request, { headers, body: Buffer.concat([head, ...raws]) }, (reply) => {
+        let at = Number(reply.headers.get('inference-header-content-length') ?? reply.body.length);
+        const parsed = fromJson(reply.body.subarray(0, at).toString()) as JsonResponse;
+        const outputs = parsed.outputs.map(({ name, datatype, shape, parameters, data }): PlainTensor => {
+          // To a body, which can ask for nothing, the answer is JSON.
+          if (data !== undefined) return { name, datatype, shape, values: data.map((value) => fromJsonValue(datatype, value)) };
+          const size = parameters?.binary_data_size ?? NaN;
+          const values = fromRaw(datatype, reply.body.subarray(at, at + size));
+          at += size;
+          return { name, datatype, shape, values };
+        });
+        return { model: parsed.model_name, version: parsed.model_version, id: parsed.id, outputs };
       });
-      return { ok: true, response: { model: parsed.model_name, version: parsed.model_version, id: parsed.id, outputs } };
     },
   };
 }
@@ -121,7 +154,7 @@ function shapeOf(nested: unknown): number[] {
 }
 
 /** v1 has no datatypes, ids, versions, parameters or requested outputs: the model's signature says what the numbers are. */
-export function v1Wire(url: string, signatureOf: (model: string) => Signature | undefined): Wire {
+export function v1Wire(url: string, signatureOf: (model: string, verb: 'infer' | 'explain') => Signature | undefined): Wire {
   return {
     name: 'v1',
     statusOf,
@@ -133,20 +166,19 @@ export function v1Wire(url: string, signatureOf: (model: string) => Signature | 
       const instances = single
         ? single.rows
         : rows.map((_, i) => Object.fromEntries(columns.map(({ name, rows: column }) => [name, (column as unknown[])[i]])));
-      const reply = await post(
-        `${url}/v1/models/${encodeURIComponent(request.model)}:predict`,
-        { 'content-type': 'application/json' },
-        toJson({ instances }),
-      );
-      if (reply.status !== 200) return failure(reply.status, reply.body);
-      const { predictions } = fromJson(reply.body.toString()) as { predictions: unknown[] };
-      const signature = signatureOf(request.model);
-      const metadata = signature?.outputs ?? [];
-      const outputs = metadata.map(({ name, datatype }): PlainTensor => {
-        const column = metadata.length === 1 ? predictions : predictions.map((row) => (row as Record<string, unknown>)[name]);
-        return { name, datatype, shape: shapeOf(column), values: flatten(column).map((value) => fromJsonValue(datatype, value)) };
+      const method = request.verb ?? 'predict';
+      const path = `${url}/v1/models/${encodeURIComponent(request.model)}:${method}`;
+      const encoded = { headers: { 'content-type': 'application/json' }, body: toJson({ instances }) };
+      return exchange(path, request, encoded, (reply) => {
+        const answer = fromJson(reply.body.toString()) as Record<string, unknown[]>;
+        const predictions = answer[method === 'predict' ? 'predictions' : 'explanations'] ?? [];
+        const metadata = signatureOf(request.model, request.verb ?? 'infer')?.outputs ?? [];
+        const outputs = metadata.map(({ name, datatype }): PlainTensor => {
+          const column = metadata.length === 1 ? predictions : predictions.map((row) => (row as Record<string, unknown>)[name]);
+          return { name, datatype, shape: shapeOf(column), values: flatten(column).map((value) => fromJsonValue(datatype, value)) };
+        });
+        return { model: request.model, outputs };
       });
-      return { ok: true, response: { model: request.model, outputs } };
     },
   };
 }

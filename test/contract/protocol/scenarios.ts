@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ErrorReason } from '../../../src/core/errors.ts';
-import type { PlainRequest, PlainTensor, Value } from './wire.ts';
+import type { PlainBody, PlainRequest, PlainTensor, Value } from './wire.ts';
 
 export type WireName = 'v2 JSON' | 'v2 binary' | 'gRPC typed' | 'gRPC raw' | 'v1';
 
@@ -10,6 +10,10 @@ export interface Scenario {
   readonly request: PlainRequest;
   /** The outputs that must come back, in this order. */
   readonly outputs?: readonly PlainTensor[];
+  /** The handler's own body that must come back instead. */
+  readonly body?: PlainBody;
+  /** Headers or metadata that must come back, among others. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Outputs are compared bit for bit; otherwise floats within 1e-5 + 1e-4 of the value. */
   readonly isExact?: true;
   /** Fails with this reason and a message that matches. */

@@ -10,8 +10,20 @@ export interface PlainTensor {
   readonly values: readonly Value[];
 }
 
+/** A body that only HTTP carries. */
+export interface PlainBody {
+  readonly contentType: string;
+  readonly bytes: Uint8Array;
+}
+
 export interface PlainRequest {
   readonly model: string;
+  /** `infer` when absent. */
+  readonly verb?: 'explain';
+  /** Sent instead of tensors. */
+  readonly body?: PlainBody;
+  /** HTTP headers or gRPC metadata. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly version?: string;
   readonly id?: string;
   readonly inputs: readonly PlainTensor[];
@@ -23,7 +35,11 @@ export interface PlainResponse {
   readonly model: string;
   readonly version?: string | undefined;
   readonly id?: string | undefined;
+  /** Empty when the answer is a body. */
   readonly outputs: readonly PlainTensor[];
+  readonly body?: PlainBody | undefined;
+  /** HTTP headers or gRPC metadata; the first value of each. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export type Outcome =

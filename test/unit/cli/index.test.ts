@@ -23,7 +23,8 @@ describe('runCli', () => {
 
   it('help names every command', async () => {
     const { out } = await run('help');
-    for (const verb of ['serve', 'inspect', 'version', 'help']) expect(out).toMatch(new RegExp(`^ {2}kserve-node ${verb}`, 'm'));
+    for (const verb of ['serve', 'inspect', 'types', 'init', 'pack', 'version', 'help'])
+      expect(out).toMatch(new RegExp(`^ {2}kserve-node ${verb}`, 'm'));
   });
 
   it.each([[['help', 'serve']], [['serve', '--help']], [['serve', '--model_dir=/x', '-h']], [['--model_name=x', '--help']]])(
@@ -48,11 +49,11 @@ describe('runCli', () => {
   });
 
   it.each([
-    [['sevre'], 'unknown command "sevre", did you mean serve? (commands: serve, inspect, version, help)\n'],
-    [['help', 'inpsect'], 'unknown command "inpsect", did you mean inspect? (commands: serve, inspect, version, help)\n'],
-    [['__proto__'], 'unknown command "__proto__" (commands: serve, inspect, version, help)\n'],
-    [['constructor'], 'unknown command "constructor" (commands: serve, inspect, version, help)\n'],
-    [[''], 'unknown command "" (commands: serve, inspect, version, help)\n'],
+    [['sevre'], 'unknown command "sevre", did you mean serve? (commands: serve, inspect, types, init, pack, version, help)\n'],
+    [['help', 'inpsect'], 'unknown command "inpsect", did you mean inspect? (commands: serve, inspect, types, init, pack, version, help)\n'],
+    [['__proto__'], 'unknown command "__proto__" (commands: serve, inspect, types, init, pack, version, help)\n'],
+    [['constructor'], 'unknown command "constructor" (commands: serve, inspect, types, init, pack, version, help)\n'],
+    [[''], 'unknown command "" (commands: serve, inspect, types, init, pack, version, help)\n'],
   ])('%j is refused with code 2', async (argv, err) => {
     expect(await run(...argv)).toEqual({ code: 2, out: '', err });
   });

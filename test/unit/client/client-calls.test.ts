@@ -6,7 +6,7 @@ import type { Attempt, CallOptions } from '../../../src/client/client.ts';
 const UNAVAILABLE = new InferenceError('unavailable', 'busy', { status: 503, retryable: true });
 
 function makeCalls(retries = 3): ClientCalls {
-  return new ClientCalls({ timeoutMs: 60_000, retries, headers: { a: '1' } });
+  return new ClientCalls({ timeoutMs: 60_000, retries, retryOn: (error) => error.retryable, headers: { a: '1' } });
 }
 
 /** An attempt that fails `failures` times and then gives "done". */

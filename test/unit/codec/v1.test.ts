@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodePredictRequest, encodePredictResponse, type PredictRequest } from '../../../src/codec/index.ts';
+import { decodePredictRequest, encodePredictResponse, formOfAnswer, type PredictRequest } from '../../../src/codec/index.ts';
 import type { Datatype } from '../../../src/core/datatype.ts';
 import { isServingError } from '../../../src/core/errors.ts';
 import type { TensorMetadata } from '../../../src/core/metadata.ts';
@@ -234,6 +234,7 @@ describe('encodePredictResponse', () => {
   };
   const tensor = (name: string, datatype: Datatype, shape: number[], data: Tensor['data']): Tensor => ({ name, datatype, shape, data });
   const ROWS = tensor('y', 'INT32', [1, 2], Int32Array.of(1, 2));
+  const ROW_LABEL = tensor('l', 'INT64', [1], BigInt64Array.of(7n));
   const CLASSES = tensor('c', 'BYTES', [2], bytesFromStrings(['é"', 'b']));
   const SCORES = tensor('s', 'FP32', [2, 1, 2], Float32Array.of(0.1, NaN, 1, -Infinity));
   const WHOLE = tensor('w', 'FP32', [], Float32Array.of(2));
@@ -279,6 +280,28 @@ describe('encodePredictResponse', () => {
     ],
   ])('%s', (_name, outputs, request, expected) => {
     expect(encode(outputs, request)).toBe(expected);
+  });
+
+  it.each<[string, readonly Tensor[], Pick<PredictRequest, 'form' | 'rows'>, string]>([
+    ['rows', [ROWS], { form: 'instances', rows: 1 }, '{"explanations":[[1,2]]}'],
+    ['several rows', [ROWS, ROW_LABEL], { form: 'instances', rows: 1 }, '{"explanations":[{"y":[1,2],"l":7}]}'],
+    ['tensors without rows', [ROWS, WHOLE], { form: 'instances', rows: 1 }, '{"explanations":{"y":[[1,2]],"w":2}}'],
+    ['a column', [ROWS], { form: 'columns', rows: 1 }, '{"explanations":[[1,2]]}'],
+    ['columns', [ROWS, WHOLE], { form: 'columns', rows: 1 }, '{"explanations":{"y":[[1,2]],"w":2}}'],
+  ])('an explanation of %s', (_name, outputs, form, expected) => {
+    const { chunks } = runSteps(encodePredictResponse({ modelName: 'm', outputs }, form, 'explain'));
+    expect(Buffer.concat(chunks).toString()).toBe(expected);
+  });
+
+  it.each<[string, readonly Tensor[], string]>([
+    ['rows', [ROWS], '{"predictions":[[1,2]]}'],
+    ['a tensor without rows', [WHOLE], '{"predictions":{"w":2}}'],
+    ['rows and what has none', [ROWS, WHOLE], '{"predictions":{"y":[[1,2]],"w":2}}'],
+    ['no rows', [tensor('y', 'FP32', [0, 2], new Float32Array())], '{"predictions":[]}'],
+  ])('an answer of %s to a request that was no tensors', (_name, outputs, expected) => {
+    const response = { modelName: 'm', outputs };
+    const { chunks } = runSteps(encodePredictResponse(response, formOfAnswer(response)));
+    expect(Buffer.concat(chunks).toString()).toBe(expected);
   });
 
   it('what goes out as predictions comes in as instances', () => {

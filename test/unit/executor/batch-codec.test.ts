@@ -8,6 +8,7 @@ import { bytesFromElements } from '../../../src/core/tensor-bytes.ts';
 import { createParameters, viewData, type Tensor, type TensorData } from '../../../src/core/tensor.ts';
 import { decodeBatch, decodeError, decodeResult, encodeBatch, encodeError, encodeResult, type Encoded } from '../../../src/executor/batch-codec.ts';
 import { encodeFrame, FrameReader, type Frame } from '../../../src/executor/frame.ts';
+import { memberOf } from './member.ts';
 
 const parameterValue = fc.oneof(fc.string({ unit: 'binary' }), fc.double(), fc.boolean(), fc.bigInt({ min: -(2n ** 64n), max: 2n ** 64n }));
 const key = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', 'toString'));
@@ -72,7 +73,12 @@ describe('batches and results', () => {
   test('requests of any datatype, with any parameters, come out of a frame as they went in', () => {
     fc.assert(
       fc.property(fc.array(request, { maxLength: 3 }), (requests) => {
-        const frame = cross(encodeBatch(requests.map((request) => ({ request, signal }))));
+        const frame = cross(
+          encodeBatch(
+            requests.map((one) => memberOf(one, signal)),
+            false,
+          ),
+        );
         const decoded = decodeBatch(frame, () => signal);
         expect(comparable(decoded.members.map(({ request }) => request))).toEqual(comparable(requests));
       }),
@@ -95,15 +101,105 @@ describe('batches and results', () => {
     expect(decoded.responses[1]).toEqual(result.responses[1]);
   });
 
+  test('what travels beside tensors crosses for models that want it, and costs the others nothing', () => {
+    const one: InferRequest = {
+      modelName: 'm',
+      inputs: [{ name: 'x', datatype: 'INT8', shape: [3], data: new Int8Array([1, 2, 3]) }],
+      body: { contentType: 'image/png', bytes: Buffer.from('not a multiple of eight') },
+    };
+    const headers = { 'x-a': 'ä', absent: undefined };
+    const member = memberOf(one, signal, { verb: 'explain', id: 'r1', protocol: 'v1-rest', headers, deadline: performance.now() + 5000 });
+    const other = new AbortController().signal;
+    const { members } = decodeBatch(cross(encodeBatch([member, member], true)), () => other);
+    for (const { verb, ctx, request, signal } of members) {
+      expect({ verb, id: ctx.id, protocol: ctx.protocol, headers: ctx.headers }).toEqual({
+        verb: 'explain',
+        id: 'r1',
+        protocol: 'v1-rest',
+        headers: { 'x-a': 'ä' },
+      });
+      expect(signal).toBe(other);
+      expect(ctx.signal).toBe(other);
+      expect(ctx.deadline - performance.now()).toBeGreaterThan(4000);
+      expect(ctx.deadline - performance.now()).toBeLessThanOrEqual(5000);
+      expect(request.body?.contentType).toBe('image/png');
+      expect(Buffer.from(request.body!.bytes).toString()).toBe('not a multiple of eight');
+      expect(request.inputs[0]?.data).toEqual(new Int8Array([1, 2, 3]));
+    }
+    const late = decodeBatch(cross(encodeBatch([memberOf(one, signal, { deadline: 0 })], true)), () => signal).members[0];
+    expect(late!.ctx.deadline).toBeLessThanOrEqual(performance.now());
+    expect(decodeBatch(cross(encodeBatch([memberOf(one, signal)], true)), () => signal).members[0]?.ctx.deadline).toBe(Infinity);
+    expect(Object.keys(encodeBatch([memberOf({ modelName: 'm', inputs: [] }, signal)], false).metadata.members[0]!)).toEqual([
+      'modelName',
+      'tensors',
+    ]);
+  });
+
+  test('bodies, headers, measurements and wear come out of a frame as they went in', () => {
+    const counted = { kind: 'counter', name: 'n', help: 'h', labels: { a: 'b' }, value: 2 } as const;
+    const observed = { kind: 'histogram', name: 'o', help: '', labels: {}, value: 0.5, buckets: [1, 2] } as const;
+    const result: BatchResult = {
+      responses: [
+        { ok: true, value: { modelName: 'm', outputs: [], body: { contentType: 'text/csv', bytes: Buffer.from('1,2\n') }, headers: { 'x-b': 'c' } } },
+        { ok: true, value: { modelName: 'm', outputs: [{ name: 'y', datatype: 'BOOL', shape: [1], data: new Uint8Array([1]) }] } },
+      ],
+      timings: { preprocessMs: 0, predictMs: 0, postprocessMs: 0, explainMs: 7 },
+      measurements: [counted, { ...counted, value: NaN }, observed],
+      isWornOut: true,
+    };
+    const decoded = decodeResult(cross(encodeResult(result)), 2);
+    expect(comparable(decoded.responses)).toEqual(
+      comparable(
+        result.responses.map((settled) =>
+          settled.ok && settled.value.body !== undefined
+            ? { ...settled, value: { ...settled.value, body: { ...settled.value.body, bytes: new Uint8Array(settled.value.body.bytes) } } }
+            : settled,
+        ),
+      ),
+    );
+    expect(decoded.timings.explainMs).toBe(7);
+    expect(decoded.measurements).toEqual([counted, observed]);
+    expect(decoded.isWornOut).toBe(true);
+  });
+
+  test.each([
+    { kind: 'gauge', name: 'n', help: '', labels: {}, value: 1 },
+    { kind: 'counter', name: 1, help: '', labels: {}, value: 1 },
+    { kind: 'counter', name: 'n', help: '', labels: null, value: 1 },
+    { kind: 'counter', name: 'n', help: '', labels: {}, value: '1' },
+  ])('a measurement that cannot be, as %j, is left out alone', (bad) => {
+    const fine = { kind: 'counter', name: 'n', help: '', labels: {}, value: 1 };
+    const metadata = { timings: { preprocessMs: 0, predictMs: 0, postprocessMs: 0 }, responses: [], measurements: [bad, fine] };
+    expect(decodeResult(cross({ metadata, tensors: [] }), 0).measurements).toEqual([fine]);
+  });
+
+  test.each([
+    { verb: 'train', id: '', protocol: 'v2-rest', headers: {} },
+    { verb: 'infer', protocol: 'v2-rest', headers: {} },
+    { verb: 'infer', id: '', protocol: 'v3', headers: {} },
+    { verb: 'infer', id: '', protocol: 'v2-rest', headers: { a: 1 } },
+    { verb: 'infer', id: '', protocol: 'v2-rest', headers: [] },
+  ])('a context as %j is refused', (ctx) => {
+    const frame = cross({ metadata: { members: [{ modelName: 'm', tensors: [], ctx }] }, tensors: [] });
+    expect(() => decodeBatch(frame, () => signal)).toThrow(/malformed/);
+  });
+
+  test.each([
+    [{ contentType: 'a/b', bytes: 9 }],
+    [{ contentType: 'a/b', bytes: -1 }],
+    [{ contentType: 'a/b', bytes: 0.5 }],
+    [{ contentType: 1, bytes: 8 }],
+    [{ contentType: 'a/b' }],
+    [undefined],
+  ])('a body %j before eight bytes is refused', (body) => {
+    const frame = cross({ metadata: { members: [{ modelName: 'm', tensors: [], body }] }, tensors: [new Uint8Array(8)] });
+    expect(() => decodeBatch(frame, () => signal)).toThrow(/malformed/);
+  });
+
   test('tensors are views of the one buffer of their frame', () => {
     const data = new Float64Array([1, 2, 3]);
     const one: InferRequest = { modelName: 'm', inputs: [{ name: 'x', datatype: 'FP64', shape: [3], data }] };
-    const frame = cross(
-      encodeBatch([
-        { request: one, signal },
-        { request: one, signal },
-      ]),
-    );
+    const frame = cross(encodeBatch([memberOf(one, signal), memberOf(one, signal)], false));
     const { members } = decodeBatch(frame, () => signal);
     for (const { request } of members) expect((request.inputs[0]!.data as Float64Array).buffer).toBe(frame.body);
   });
@@ -112,7 +208,7 @@ describe('batches and results', () => {
     const whole = bytesFromElements([Buffer.from('skip'), Buffer.from('a'), Buffer.from('bc')]);
     const data = { bytes: whole.bytes, offsets: whole.offsets.subarray(1) };
     const one: InferRequest = { modelName: 'm', inputs: [{ name: 'x', datatype: 'BYTES', shape: [2], data }] };
-    const { members } = decodeBatch(cross(encodeBatch([{ request: one, signal }])), () => signal);
+    const { members } = decodeBatch(cross(encodeBatch([memberOf(one, signal)], false)), () => signal);
     expect(comparable(members[0]!.request.inputs[0]!.data)).toEqual(comparable(bytesFromElements([Buffer.from('a'), Buffer.from('bc')])));
   });
 

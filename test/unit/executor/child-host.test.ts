@@ -3,11 +3,13 @@ import { describe, expect, test } from 'vitest';
 import type { Batch, BatchResult } from '../../../src/core/batch.ts';
 import { ServingError } from '../../../src/core/errors.ts';
 import type { InferRequest } from '../../../src/core/infer.ts';
+import { NO_CAPABILITIES } from '../../../src/core/metadata.ts';
 import { decodeResult, encodeBatch } from '../../../src/executor/batch-codec.ts';
 import { hostPipelines } from '../../../src/executor/child-host.ts';
 import { createDeferred } from '../../../src/executor/deferred.ts';
 import { encodeFrame, FrameReader, type Frame, type FrameKind } from '../../../src/executor/frame.ts';
 import type { Pipeline } from '../../../src/pipeline/index.ts';
+import { memberOf } from './member.ts';
 
 /** Two ends of a pipe inside this process. */
 function pipePair(): [Duplex, Duplex] {
@@ -66,7 +68,10 @@ class Parent {
   }
 
   run(model: number, request: number, requests: readonly InferRequest[]): void {
-    const { metadata, tensors } = encodeBatch(requests.map((one) => ({ request: one, signal: new AbortController().signal })));
+    const { metadata, tensors } = encodeBatch(
+      requests.map((one) => memberOf(one)),
+      false,
+    );
     this.send('run', model, request, metadata, tensors);
   }
 
@@ -90,9 +95,11 @@ const echo = (batch: Batch): Promise<BatchResult> =>
   Promise.resolve({ responses: batch.members.map(({ request }) => ({ ok: true, value: { modelName: 'm', outputs: request.inputs } })), timings });
 const pipeline = (parts: Partial<Pipeline> = {}): Pipeline => ({
   signature: { inputs: [], outputs: [] },
+  capabilities: NO_CAPABILITIES,
   platform: 'p',
   properties: {},
   isConcurrent: true,
+  isRetryable: false,
   run: echo,
   dispose: () => Promise.resolve(),
   ...parts,

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { BatchResult } from '../../../src/core/batch.ts';
 import { ServingError } from '../../../src/core/errors.ts';
 import { RunningBatch } from '../../../src/executor/running-batch.ts';
+import { memberOf } from './member.ts';
 
 interface SetUp {
   readonly controllers: readonly AbortController[];
@@ -13,7 +14,7 @@ function setUp(count: number, gone: readonly number[] = []): SetUp {
   const controllers = Array.from({ length: count }, () => new AbortController());
   for (const i of gone) controllers[i]?.abort();
   const events: string[] = [];
-  const members = controllers.map(({ signal }, i) => ({ request: { modelName: 'm', id: String(i), inputs: [] }, signal }));
+  const members = controllers.map(({ signal }, i) => memberOf({ modelName: 'm', id: String(i), inputs: [] }, signal));
   const running = new RunningBatch(
     { members },
     {

@@ -144,10 +144,6 @@ describe("KServe's flags that are no options", () => {
     expect(loaded).toMatchObject({ ok: true, warnings: [expect.stringMatching(`^--${name} is (ignored|taken as --instances): .`)] });
   });
 
-  it.each(COMPATIBILITY_FLAGS.filter(({ effect }) => effect === 'refused').map(({ name }) => name))('--%s is refused', (name) => {
-    expect(problemsOf({ argv: ['--dir=d', ...given(name)] })).toEqual([`--${name}: this version serves predictors only`]);
-  });
-
   it('--workers is taken as --instances unless that is given anywhere', () => {
     const argv = ['--dir=d', '--workers=4'];
     expect(load({ argv }).values.second.instances).toBe(4);

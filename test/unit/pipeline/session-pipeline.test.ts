@@ -35,7 +35,10 @@ function fakeSession(run: Run, isConcurrent = true): FakeSession {
 }
 
 const input = (value: number): Tensor => ({ name: 'x', datatype: 'FP32', shape: [1], data: new Float32Array([value]) });
+const ctx = { id: 'r', protocol: 'v2-rest', signal: new AbortController().signal, deadline: Infinity, headers: {} } as const;
 const member = (inputs: readonly Tensor[], signal = new AbortController().signal): BatchMember => ({
+  verb: 'infer',
+  ctx,
   request: { modelName: 'asked', inputs },
   signal,
 });
@@ -54,6 +57,8 @@ describe('a pipeline over a session', () => {
   test('answers each member with its own outputs, the name and version of the model, and the id of the request', async () => {
     const pipeline = pipelineOver(fakeSession(negate));
     const withId: BatchMember = {
+      verb: 'infer',
+      ctx,
       request: { modelName: 'asked', id: 'q', inputs: [input(2)], outputs: [{ name: 'z' }] },
       signal: new AbortController().signal,
     };
@@ -76,7 +81,9 @@ describe('a pipeline over a session', () => {
 
   test('an unknown requested output is refused', async () => {
     const request = { modelName: 'm', inputs: [input(1)], outputs: [{ name: 'nope' }] };
-    const { responses } = await pipelineOver(fakeSession(negate)).run({ members: [{ request, signal: new AbortController().signal }] });
+    const { responses } = await pipelineOver(fakeSession(negate)).run({
+      members: [{ verb: 'infer', ctx, request, signal: new AbortController().signal }],
+    });
     expect(responses).toMatchObject([{ ok: false, error: { reason: 'invalid_request' } }]);
   });
 

@@ -1,5 +1,5 @@
 import type { Batch, BatchResult } from '../../../src/core/batch.ts';
-import type { Signature } from '../../../src/core/metadata.ts';
+import { NO_CAPABILITIES, type Signature } from '../../../src/core/metadata.ts';
 import type { Executor, ExecutorState, LoadedModel } from '../../../src/executor/index.ts';
 import type { PipelineSpec } from '../../../src/pipeline/index.ts';
 
@@ -9,6 +9,7 @@ const TIMINGS = { preprocessMs: 0, predictMs: 0, postprocessMs: 0 };
 /** A model whose runs, capacity and end the test decides. */
 export class FakeModel implements LoadedModel {
   readonly signature = SIGNATURE;
+  readonly capabilities = NO_CAPABILITIES;
   readonly platform = 'fake_fakev1';
   readonly properties = {};
   readonly spec: PipelineSpec;
@@ -32,6 +33,13 @@ export class FakeModel implements LoadedModel {
 
   onCapacityChange(listener: () => void): void {
     this.#listener = listener;
+  }
+
+  /** Tells that it should be loaded anew. */
+  wearOut: () => void = () => undefined;
+
+  onWornOut(listener: () => void): void {
+    this.wearOut = listener;
   }
 
   run({ members }: Batch): Promise<BatchResult> {

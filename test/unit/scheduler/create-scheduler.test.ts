@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { SILENT_LOGGER, type RequestContext } from '../../../src/core/context.ts';
 import { ServingError } from '../../../src/core/errors.ts';
 import type { InferResponse } from '../../../src/core/infer.ts';
-import { createScheduler, type Scheduler, type SchedulerObserver } from '../../../src/scheduler/index.ts';
+import { createScheduler, type Job, type Scheduler, type SchedulerObserver } from '../../../src/scheduler/index.ts';
 import { FakeRunner, requestOf, responseTo } from './fake-runner.ts';
 import { VirtualClock, settle } from './virtual-clock.ts';
 
@@ -12,7 +12,7 @@ interface Setup {
   readonly runner: FakeRunner;
   readonly scheduler: Scheduler;
   readonly seen: string[];
-  readonly submit: (id: string, ctx?: { readonly signal?: AbortSignal; readonly deadline?: number }) => Promise<InferResponse>;
+  readonly submit: (id: string, ctx?: { readonly signal?: AbortSignal; readonly deadline?: number }, job?: Partial<Job>) => Promise<InferResponse>;
 }
 
 function setUp(options: { readonly capacity?: number; readonly maxQueueSize?: number } = {}): Setup {
@@ -24,6 +24,7 @@ function setUp(options: { readonly capacity?: number; readonly maxQueueSize?: nu
     batchStarted: (size, waitMs) => seen.push(`started ${String(size)} after ${waitMs.join()}`),
     batchFinished: (size, runMs) => seen.push(`finished ${String(size)} in ${String(runMs)}`),
     rejected: (reason) => seen.push(`rejected ${reason}`),
+    measured: (measurements) => seen.push(`measured ${measurements.map(({ name }) => name).join()}`),
   };
   const scheduler = createScheduler({ modelName: 'm', maxQueueSize: options.maxQueueSize ?? 1000 }, { runner, observer, clock, log: SILENT_LOGGER });
   return {
@@ -31,9 +32,9 @@ function setUp(options: { readonly capacity?: number; readonly maxQueueSize?: nu
     runner,
     scheduler,
     seen,
-    submit: (id, { signal = new AbortController().signal, deadline = Infinity } = {}) => {
+    submit: (id, { signal = new AbortController().signal, deadline = Infinity } = {}, job = {}) => {
       const ctx: RequestContext = { id, protocol: 'v2-rest', signal, deadline, headers: {} };
-      const answer = scheduler.submit({ verb: 'infer', request: requestOf(id) }, ctx);
+      const answer = scheduler.submit({ verb: 'infer', request: requestOf(id), ...job }, ctx);
       answer.catch(() => undefined);
       return answer;
     },
@@ -292,5 +293,105 @@ describe('createScheduler', () => {
       await drained;
       expect(clock.now()).toBe(10);
     });
+  });
+
+  describe('low priority', () => {
+    const low = { priority: 'low' } as const;
+
+    it('starts only when nothing normal waits, and at once when a slot is free', async () => {
+      const { runner, submit } = setUp({ capacity: 1 });
+      void submit('low1', {}, low);
+      void submit('low2', {}, low);
+      void submit('a');
+      void submit('b');
+      for (let i = 0; i < 4; i++) {
+        runner.at(i).answer();
+        await settle();
+      }
+      expect(runner.ids()).toEqual(['low1', 'a', 'b', 'low2']);
+    });
+
+    it('has a queue of its own length, so that it takes no room from normal requests', async () => {
+      const { submit, scheduler } = setUp({ capacity: 1, maxQueueSize: 1 });
+      void submit('running');
+      void submit('low1', {}, low);
+      const refused = submit('low2', {}, low);
+      const queued = submit('a');
+      const alsoRefused = submit('b');
+      expect(await Promise.all([reasonOf(refused), reasonOf(alsoRefused)])).toEqual(['overloaded', 'overloaded']);
+      expect(scheduler.queueDepth).toBe(2);
+      queued.catch(() => undefined);
+    });
+
+    it('keeps deadlines, cancellation and drain', async () => {
+      const { clock, runner, scheduler, submit } = setUp();
+      const client = new AbortController();
+      void submit('running');
+      const late = submit('late', { deadline: 5 }, low);
+      const gone = submit('gone', { signal: client.signal }, low);
+      const left = submit('left', {}, low);
+      client.abort();
+      await clock.advance(5);
+      expect(await Promise.all([reasonOf(late), reasonOf(gone)])).toEqual(['deadline_exceeded', 'cancelled']);
+      const drained = scheduler.drain(100);
+      runner.at(0).answer();
+      await settle();
+      expect(runner.ids()).toEqual(['running', 'left']);
+      runner.at(1).answer();
+      await drained;
+      expect(await reasonOf(left)).toBe('ok');
+    });
+  });
+
+  describe('explanations', () => {
+    const explain = { verb: 'explain' } as const;
+
+    it('run one at a time beside the capacity, and hold none of it', async () => {
+      const { runner, scheduler, submit } = setUp({ capacity: 1 });
+      void submit('e1', {}, explain);
+      void submit('e2', {}, explain);
+      void submit('a');
+      expect(runner.ids()).toEqual(['e1', 'a']);
+      expect(runner.at(0).batch.members[0]).toMatchObject({ verb: 'explain', ctx: { id: 'e1' } });
+      expect([scheduler.running, scheduler.queueDepth]).toEqual([2, 1]);
+      runner.at(1).answer();
+      await settle();
+      expect(runner.runs).toHaveLength(2);
+      runner.at(0).answer();
+      await settle();
+      expect(runner.ids()).toEqual(['e1', 'a', 'e2']);
+    });
+
+    it('wait for a model whose process is being replaced', () => {
+      const { runner, submit } = setUp({ capacity: 0 });
+      void submit('e', {}, explain);
+      expect(runner.runs).toEqual([]);
+      runner.capacity = 2;
+      expect(runner.ids()).toEqual(['e']);
+    });
+
+    it('keep the bound of the queue, deadlines and drain', async () => {
+      const { clock, runner, scheduler, submit } = setUp({ maxQueueSize: 1 });
+      const running = submit('e1', { deadline: 20 }, explain);
+      const late = submit('e2', { deadline: 10 }, explain);
+      expect(await reasonOf(submit('e3', {}, explain))).toBe('overloaded');
+      await clock.advance(20);
+      expect(await Promise.all([reasonOf(late), reasonOf(running)])).toEqual(['deadline_exceeded', 'deadline_exceeded']);
+      expect(runner.at(0).batch.members[0]?.signal.aborted).toBe(true);
+      let isDrained = false;
+      const drained = scheduler.drain(1000).then(() => (isDrained = true));
+      await settle();
+      expect(isDrained).toBe(false);
+      runner.at(0).answer();
+      await drained;
+    });
+  });
+
+  it('hands on what user code has measured', async () => {
+    const { runner, submit, seen } = setUp();
+    void submit('a');
+    runner.at(0).answer([{ kind: 'counter', name: 'n', help: '', labels: {}, value: 1 }]);
+    await settle();
+    expect(seen).toContain('measured n');
   });
 });

@@ -1,4 +1,4 @@
-import type { Batch, BatchResult } from '../../../src/core/batch.ts';
+import type { Batch, BatchResult, Measurement } from '../../../src/core/batch.ts';
 import type { ServingError } from '../../../src/core/errors.ts';
 import type { InferRequest, InferResponse } from '../../../src/core/infer.ts';
 import type { BatchRunner } from '../../../src/scheduler/index.ts';
@@ -8,7 +8,7 @@ const TIMINGS = { preprocessMs: 0, predictMs: 1, postprocessMs: 0 };
 /** One run, ended by the test. */
 export interface FakeRun {
   readonly batch: Batch;
-  answer(): void;
+  answer(measurements?: readonly Measurement[]): void;
   fail(error: ServingError): void;
   /** Breaks the contract: runners never reject. */
   reject(error: Error): void;
@@ -42,8 +42,9 @@ export class FakeRunner implements BatchRunner {
     return new Promise((resolve, reject) => {
       this.runs.push({
         batch,
-        answer: () => {
-          resolve({ responses: batch.members.map(({ request }) => ({ ok: true, value: responseTo(request) })), timings: TIMINGS });
+        answer: (measurements) => {
+          const responses = batch.members.map(({ request }) => ({ ok: true, value: responseTo(request) }) as const);
+          resolve({ responses, timings: TIMINGS, ...(measurements === undefined ? {} : { measurements }) });
         },
         fail: (error) => {
           resolve({ responses: batch.members.map(() => ({ ok: false, error })), timings: TIMINGS });

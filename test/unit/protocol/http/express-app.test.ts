@@ -5,14 +5,14 @@ import type { HttpRoute } from '../../../../src/core/http.ts';
 import { createExpressApp, type ExpressApp } from '../../../../src/protocol/http/express-app.ts';
 import { createV1Routes } from '../../../../src/protocol/v1-rest/index.ts';
 import { createV2Routes } from '../../../../src/protocol/v2-rest/index.ts';
-import { createFakeDataplane } from './fake-dataplane.ts';
+import { createFakeDataplane, EVENTS } from './fake-dataplane.ts';
 
 interface Matched {
   readonly route: string;
   readonly params: unknown;
 }
 
-const deps = { dataplane: createFakeDataplane(), maxJsonDepth: 20 };
+const deps = { dataplane: createFakeDataplane(), maxJsonDepth: 20, events: EVENTS };
 const matched: Matched[] = [];
 const app: Promise<ExpressApp> = createExpressApp(
   [...createV2Routes(deps), ...createV1Routes(deps)] satisfies readonly HttpRoute[],

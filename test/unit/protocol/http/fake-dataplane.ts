@@ -1,7 +1,7 @@
 import type { RequestContext } from '../../../../src/core/context.ts';
 import { ServingError, modelNotFound, modelNotReady } from '../../../../src/core/errors.ts';
-import type { InferRequest, InferResponse } from '../../../../src/core/infer.ts';
-import type { Signature } from '../../../../src/core/metadata.ts';
+import type { InferRequest, InferResponse, Verb } from '../../../../src/core/infer.ts';
+import { NO_CAPABILITIES, type Capabilities, type Signature } from '../../../../src/core/metadata.ts';
 import type { Dataplane } from '../../../../src/dataplane/index.ts';
 
 export const SIGNATURE: Signature = {
@@ -9,8 +9,15 @@ export const SIGNATURE: Signature = {
   outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }],
 };
 
+export const EVENTS = { ceType: 'io.kserve.inference.response', ceSource: undefined, ceMerge: false, maxJsonDepth: 20 } as const;
+
 export interface FakeDataplane extends Dataplane {
-  readonly calls: { readonly request: InferRequest; readonly ctx: RequestContext }[];
+  readonly calls: { readonly verb: Verb; readonly request: InferRequest; readonly ctx: RequestContext }[];
+  /** Of `echo`. */
+  signature: Signature;
+  capabilities: Capabilities;
+  /** What `echo` answers beyond its outputs, or instead of them. */
+  answer: Partial<InferResponse>;
   readonly repositoryCalls: string[];
   isServerReady: boolean;
 }
@@ -24,8 +31,22 @@ export function createFakeDataplane(): FakeDataplane {
     check(name, version);
     if (name === 'loading') throw modelNotReady(name);
   };
+  const run = (verb: Verb, request: InferRequest, ctx: RequestContext): Promise<InferResponse> => {
+    dataplane.calls.push({ verb, request, ctx });
+    const { modelName, id, inputs } = request;
+    return Promise.resolve({
+      modelName,
+      modelVersion: '2',
+      ...(id === undefined ? {} : { id }),
+      outputs: inputs.map((x) => ({ ...x, name: 'y' })),
+      ...dataplane.answer,
+    });
+  };
   const dataplane: FakeDataplane = {
     calls: [],
+    signature: SIGNATURE,
+    capabilities: NO_CAPABILITIES,
+    answer: {},
     repositoryCalls: [],
     isServerReady: true,
     isLive: () => true,
@@ -40,21 +61,14 @@ export function createFakeDataplane(): FakeDataplane {
       return { name, versions: version === undefined ? ['1', '2'] : [version], platform: 'test_echo', properties: { opset: '13' }, ...SIGNATURE };
     },
     modelNames: () => ['echo', 'loading'],
-    resolve(name, version) {
+    resolve(name, version, verb) {
       checkReady(name, version);
-      return { name, version: version ?? '2', signature: SIGNATURE };
+      const { signature, capabilities } = dataplane;
+      if (verb === 'explain' && !capabilities.explains) throw new ServingError('unimplemented', 'Could not find explainer_host.');
+      return { name, version: version ?? '2', signature, capabilities };
     },
-    infer(request, ctx) {
-      dataplane.calls.push({ request, ctx });
-      const { modelName, id, inputs } = request;
-      const response: InferResponse = {
-        modelName,
-        modelVersion: '2',
-        ...(id === undefined ? {} : { id }),
-        outputs: inputs.map((x) => ({ ...x, name: 'y' })),
-      };
-      return Promise.resolve(response);
-    },
+    infer: (request, ctx) => run('infer', request, ctx),
+    explain: (request, ctx) => run('explain', request, ctx),
     index: ({ readyOnly }) => [
       { name: 'echo', version: '2', state: 'READY', reason: '' },
       ...(readyOnly ? [] : [{ name: 'loading', version: '1', state: 'LOADING', reason: 'loading' } as const]),

@@ -5,7 +5,7 @@ import { createOpenApiRoute, describeRoutes } from '../../../../src/protocol/ope
 import { createV1Routes, V1_SCHEMAS } from '../../../../src/protocol/v1-rest/index.ts';
 import { createV2Routes, V2_SCHEMAS } from '../../../../src/protocol/v2-rest/index.ts';
 import { callRoute } from '../http/fake-call.ts';
-import { createFakeDataplane } from '../http/fake-dataplane.ts';
+import { createFakeDataplane, EVENTS } from '../http/fake-dataplane.ts';
 
 interface Operation {
   readonly operationId: string;
@@ -20,7 +20,7 @@ interface Document {
   readonly components: { readonly schemas: Readonly<Record<string, object>> };
 }
 
-const deps = { dataplane: createFakeDataplane(), maxJsonDepth: 20 };
+const deps = { dataplane: createFakeDataplane(), maxJsonDepth: 20, events: EVENTS };
 const metrics = createMetricsRoute((accept) => Promise.resolve({ contentType: 'text/plain', body: `accept ${String(accept)}` }));
 const routes = [...createV2Routes(deps), ...createV1Routes(deps), metrics];
 const options = { title: 'kserve-node', version: '1.2.3', routes, schemas: { ...V2_SCHEMAS, ...V1_SCHEMAS } };
@@ -50,7 +50,9 @@ test('the document lists every route once, itself among them', async () => {
     'get /v2/models/{model}/versions/{version}/ready',
     'post /v1/models/{model}:explain',
     'post /v1/models/{model}:predict',
+    'post /v2/models/{model}/explain',
     'post /v2/models/{model}/infer',
+    'post /v2/models/{model}/versions/{version}/explain',
     'post /v2/models/{model}/versions/{version}/infer',
     'post /v2/repository/index',
     'post /v2/repository/models/{model}/load',
@@ -72,7 +74,7 @@ test('infer documents its parameters, bodies and every status of its errors', as
     ['Inference-Header-Content-Length', 'header', false],
     ['X-Request-Timeout-Ms', 'header', false],
   ]);
-  expect(Object.keys(operation?.requestBody?.content ?? {})).toEqual(['application/json', 'application/octet-stream']);
+  expect(Object.keys(operation?.requestBody?.content ?? {})).toEqual(['application/json', 'application/octet-stream', '*/*']);
   expect(Object.keys(operation?.responses ?? {})).toEqual([
     '200',
     '400',
@@ -85,6 +87,7 @@ test('infer documents its parameters, bodies and every status of its errors', as
     '499',
     '500',
     '501',
+    '502',
     '503',
     '504',
   ]);

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createV1Routes } from '../../../../src/protocol/v1-rest/index.ts';
 import { callRoute, failure, type FakeReply, type FakeRequest } from '../http/fake-call.ts';
-import { createFakeDataplane, type FakeDataplane } from '../http/fake-dataplane.ts';
+import { createFakeDataplane, EVENTS, type FakeDataplane } from '../http/fake-dataplane.ts';
 
 let dataplane: FakeDataplane;
 
@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 
 function call(line: string, request?: FakeRequest): Promise<FakeReply> {
-  return callRoute(createV1Routes({ dataplane, maxJsonDepth: 20 }), line, request);
+  return callRoute(createV1Routes({ dataplane, maxJsonDepth: 20, events: EVENTS }), line, request);
 }
 
 describe('v1', () => {

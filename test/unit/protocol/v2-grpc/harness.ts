@@ -4,6 +4,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { SILENT_LOGGER, type Logger, type RequestContext } from '../../../../src/core/context.ts';
 import { modelNotFound, modelNotReady } from '../../../../src/core/errors.ts';
 import type { InferRequest, InferResponse } from '../../../../src/core/infer.ts';
+import { NO_CAPABILITIES } from '../../../../src/core/metadata.ts';
 import type { Dataplane } from '../../../../src/dataplane/index.ts';
 import { createGrpcServer, type GrpcDependencies, type GrpcFrontend, type GrpcServerOptions } from '../../../../src/protocol/v2-grpc/index.ts';
 
@@ -41,7 +42,7 @@ export class FakeDataplane implements Dataplane {
 
   resolve: Dataplane['resolve'] = (name, version) => {
     if (!this.isModelReady(name, version)) throw modelNotReady(name);
-    return { name, version: version ?? '1', signature: SIGNATURE };
+    return { name, version: version ?? '1', signature: SIGNATURE, capabilities: NO_CAPABILITIES };
   };
 
   modelMetadata: Dataplane['modelMetadata'] = (name, version) => {
@@ -52,6 +53,11 @@ export class FakeDataplane implements Dataplane {
   infer: Dataplane['infer'] = (request, ctx) => {
     this.calls.push({ request, ctx });
     return Promise.resolve(echo(request));
+  };
+
+  explain: Dataplane['explain'] = (request, ctx) => {
+    this.calls.push({ request, ctx });
+    return Promise.resolve({ ...echo(request), outputs: request.inputs.map((input) => ({ ...input, name: 'explanation' })) });
   };
 
   index: Dataplane['index'] = ({ readyOnly }) =>

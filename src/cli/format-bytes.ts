@@ -1,0 +1,6 @@
+/** `26.1 KiB`. */
+export function formatBytes(count: number): string {
+  if (count < 1024) return `${count} B`;
+  const power = Math.min(3, Math.floor(Math.log2(count) / 10));
+  return `${(count / 1024 ** power).toFixed(1)} ${['B', 'KiB', 'MiB', 'GiB'][power] ?? ''}`;
+}

@@ -1,0 +1,2 @@
+export { createExplainer, type ExplainerDependencies } from './create-explainer.ts';
+export type { ExplainObserver } from './question.ts';

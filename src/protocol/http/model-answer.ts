@@ -1,0 +1,66 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { HEADER_LENGTH_HEADER, type EncodedBody } from '../../codec/index.ts';
+import type { RequestContext } from '../../core/context.ts';
+import { ServingError } from '../../core/errors.ts';
+import type { HttpReply } from '../../core/http.ts';
+import type { Body, InferRequest, InferResponse, Verb } from '../../core/infer.ts';
+import type { Dataplane } from '../../dataplane/index.ts';
+
+const LENGTH_HEADER = HEADER_LENGTH_HEADER.toLowerCase();
+
+/** Headers that say how the reply travels: the adapter's alone. */
+const TRANSPORT_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'date',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'x-request-id',
+]);
+
+/** Asks the dataplane what the verb says. */
+export function ask(dataplane: Dataplane, verb: Verb, request: InferRequest, ctx: RequestContext): Promise<InferResponse> {
+  return verb === 'infer' ? dataplane.infer(request, ctx) : dataplane.explain(request, ctx);
+}
+
+/** The reply to a request that the model answered with tensors, which `encoded` holds. */
+export function tensorReply({ headers, modelName }: InferResponse, { contentType, headerLength, chunks }: EncodedBody): HttpReply {
+  const own: Record<string, string> = { 'content-type': contentType };
+  if (headerLength !== undefined) own[LENGTH_HEADER] = String(headerLength);
+  return { status: 200, headers: headers === undefined ? own : { ...handlerHeaders(headers, modelName), ...own }, body: chunks };
+}
+
+/** The reply that is the handler's own body. */
+export function bodyReply({ headers = {}, modelName }: InferResponse, body: Body): HttpReply {
+  checkHeader('content-type', body.contentType, modelName);
+  return { status: 200, headers: { ...handlerHeaders(headers, modelName), 'content-type': body.contentType }, body: [body.bytes] };
+}
+
+/** The headers that are the handler's to set. Throws handler_failed for one that HTTP cannot carry. */
+function handlerHeaders(headers: Readonly<Record<string, string>>, modelName: string): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (TRANSPORT_HEADERS.has(name)) continue;
+    checkHeader(name, value, modelName);
+    kept[name] = value;
+  }
+  return kept;
+}
+
+function checkHeader(name: string, value: string, modelName: string): void {
+  try {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+  } catch (cause) {
+    const got = JSON.stringify(`${name}: ${value}`.slice(0, 100));
+    throw new ServingError('handler_failed', `Cannot answer for model "${modelName}": expected response headers that HTTP can carry, got ${got}`, {
+      cause,
+    });
+  }
+}
