@@ -1,6 +1,7 @@
 import { decodePredictRequest, encodePredictResponse } from '../../codec/index.ts';
 import { ServingError, modelNotReady } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
+import { releaseTensors } from '../../core/release.ts';
 import { totalByteLength } from '../../core/tensor.ts';
 import type { Dataplane } from '../../dataplane/index.ts';
 import {
@@ -86,9 +87,12 @@ async function predict(call: HttpCall, dataplane: Dataplane, maxDepth: number): 
   const { signature } = dataplane.resolve(name);
   readMediaType(call.headers['content-type'], ACCEPTED, 'application/json');
   const ctx = contextOf(call, 'v1-rest');
-  const body = await call.readBody();
-  const form = await runCodec(decodePredictRequest(body, { modelName: name, signature, maxDepth }), body.byteLength, call.signal);
+  const form = await call.useBody((body) =>
+    runCodec(decodePredictRequest(body, { modelName: name, signature, maxDepth }), body.byteLength, call.signal),
+  );
   const response = await dataplane.infer(form.request, ctx);
+  // An answer means that nothing computes on the inputs any more; after an error something may.
+  releaseTensors(form.request.inputs, response.outputs);
   const encoded = await runCodec(encodePredictResponse(response, form), totalByteLength(response.outputs), call.signal);
   return { status: 200, headers: { 'content-type': encoded.contentType }, body: encoded.chunks };
 }

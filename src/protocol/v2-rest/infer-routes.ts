@@ -1,6 +1,7 @@
 import { decodeInferRequest, encodeInferResponse, HEADER_LENGTH_HEADER, parseHeaderLength } from '../../codec/index.ts';
 import { invalidRequest } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
+import { releaseTensors } from '../../core/release.ts';
 import { totalByteLength } from '../../core/tensor.ts';
 import { contextOf, BODY_ERRORS, modelOf, readMediaType, runCodec, TIMEOUT_HEADERS, type DocumentedRoute, type HeaderDoc } from '../http/index.ts';
 import type { V2Dependencies } from './dependencies.ts';
@@ -24,16 +25,17 @@ async function infer(call: HttpCall, { dataplane, maxJsonDepth }: V2Dependencies
   const headerLength = readHeaderLength(call);
   const ctx = contextOf(call, 'v2-rest');
 
-  const body = await call.readBody();
-  const steps = decodeInferRequest(body, {
+  const options = {
     modelName: name,
     maxDepth: maxJsonDepth,
     signature,
     ...(version === undefined ? {} : { modelVersion: version }),
     ...(headerLength === undefined ? {} : { headerLength }),
-  });
-  const request = await runCodec(steps, body.byteLength, call.signal);
+  };
+  const request = await call.useBody((body) => runCodec(decodeInferRequest(body, options), body.byteLength, call.signal));
   const response = await dataplane.infer(request, ctx);
+  // An answer means that nothing computes on the inputs any more; after an error something may.
+  releaseTensors(request.inputs, response.outputs);
   const encoded = await runCodec(encodeInferResponse(response, request), totalByteLength(response.outputs), call.signal);
   const headers: Record<string, string> = { 'content-type': encoded.contentType };
   if (encoded.headerLength !== undefined) headers[LENGTH_HEADER] = String(encoded.headerLength);
