@@ -8,6 +8,9 @@
 const { availableParallelism } = process.getBuiltinModule('node:os');
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(16, 2 * availableParallelism() + 4));
 
+// V8 lets the old generation grow to several times what is alive before it collects. Serving promotes little, so that collecting sooner costs little.
+process.getBuiltinModule('node:v8').setFlagsFromString('--heap-growing-percent=20');
+
 // As process 1 of a container, signals that nobody listens to are lost. `serve` takes over when it is loaded.
 const endBySignal = (_name: string, number: number): never => process.exit(128 + number);
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;

@@ -19,6 +19,8 @@ export interface HttpCall {
    * unsupported_media_type (unknown Content-Encoding), invalid_request (broken compression, fewer bytes than announced).
    */
   readBody(): Promise<Uint8Array>;
+  /** The same for bodies that may be large: the bytes hold until `use` settles, then their memory serves others. Resolves to what `use` gives. */
+  useBody<T>(use: (bytes: Uint8Array) => T | Promise<T>): Promise<T>;
 }
 
 export interface HttpReply {

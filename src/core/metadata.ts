@@ -23,6 +23,8 @@ export interface Capabilities {
   readonly accepts: readonly string[];
   /** It answers the verb `explain` itself. */
   readonly explains: boolean;
+  /** User code sees the tensors, and may hold on to them. */
+  readonly runsUserCode?: true;
 }
 
 export const NO_CAPABILITIES: Capabilities = { accepts: [], explains: false };

@@ -1,11 +1,15 @@
 /** Entry file of the process executor's child. It is started by child-link.ts only and speaks over file descriptor 3. */
 import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 import { loadPipeline } from '../pipeline/index.ts';
 import { readBuildId } from './build-id.ts';
 import { hostPipelines } from './child-host.ts';
 
 process.title = 'kserve-node model';
+
+// As in main.cts: the old generation stays near what is alive.
+setFlagsFromString('--heap-growing-percent=20');
 
 // A terminal's Ctrl-C and a container's SIGTERM reach the whole group; when the child ends is the parent's decision.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);

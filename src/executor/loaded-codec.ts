@@ -32,8 +32,9 @@ function decodeSignature({ inputs, outputs, isOpen }: Readonly<Record<string, un
   return isOpen === true ? { isOpen, ...tensors } : tensors;
 }
 
-function decodeCapabilities({ accepts, explains }: Readonly<Record<string, unknown>>): Capabilities {
-  return { accepts: asArray(accepts, 'accepted media types').map(String), explains: explains === true };
+function decodeCapabilities({ accepts, explains, runsUserCode }: Readonly<Record<string, unknown>>): Capabilities {
+  const known = { accepts: asArray(accepts, 'accepted media types').map(String), explains: explains === true };
+  return runsUserCode === true ? { ...known, runsUserCode } : known;
 }
 
 function decodeTensorMetadata(wire: unknown): TensorMetadata {

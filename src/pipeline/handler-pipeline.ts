@@ -43,7 +43,11 @@ class HandlerPipeline implements Pipeline {
     this.#parts = parts;
     this.#stuck = new StuckCalls(parts.maxStuck);
     this.signature = parts.signature;
-    this.capabilities = { accepts: (handler.accepts ?? []).map((type) => type.toLowerCase()), explains: handler.explain !== undefined };
+    this.capabilities = {
+      accepts: (handler.accepts ?? []).map((type) => type.toLowerCase()),
+      explains: handler.explain !== undefined,
+      runsUserCode: true,
+    };
     this.platform = model?.platform ?? 'kserve-node_handler';
     this.properties = { ...model?.properties, handler: parts.file };
     this.concurrency = parts.concurrency;

@@ -61,7 +61,7 @@ describe.each([
 ] as const)('a handler in executor %s', (isolation, create) => {
   test('says what it can, how much it takes at once, and that nothing is known of its tensors', async () => {
     const model = await load(create());
-    expect(model.capabilities).toEqual({ accepts: ['text/plain'], explains: true });
+    expect(model.capabilities).toEqual({ accepts: ['text/plain'], explains: true, runsUserCode: true });
     expect(model.capacity).toBe(8);
     expect(model.signature).toMatchObject({ isOpen: true, inputs: [], outputs: [] });
   });

@@ -1,3 +1,4 @@
+export { limitArenas } from './arenas.ts';
 export {
   callAsync,
   functionAt,

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { NativeWords, type Handles, type NativeFunction, type Pointer } from '../native/index.ts';
+import { limitArenas, NativeWords, type Handles, type NativeFunction, type Pointer } from '../native/index.ts';
 import { openOrtApi, type OrtApi } from './ort-api.ts';
 import { OrtFailure } from './ort-failure.ts';
 
@@ -101,7 +101,10 @@ let runtime: OrtRuntime | undefined;
 
 /** The runtime of this process, opened on first use. Throws when the library is absent, cannot be loaded or is too old. */
 export function ortRuntime(): OrtRuntime {
-  runtime ??= new OrtRuntime(findOrtLibrary());
+  if (runtime === undefined) {
+    limitArenas();
+    runtime = new OrtRuntime(findOrtLibrary());
+  }
   return runtime;
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { ServingError, invalidRequest } from '../../core/errors.ts';
-import { ByteSink } from './byte-sink.ts';
+import { releaseBuffer } from '../../core/release.ts';
+import { ByteSink, ownsItsBuffer } from './byte-sink.ts';
 import { createInflater, parseContentCoding, type ContentCoding, type Inflater } from './inflate.ts';
 
 export interface BodyLimits {
@@ -9,6 +10,9 @@ export interface BodyLimits {
   /** Longest wait for the next bytes of a body. */
   readonly bodyTimeoutMs: number;
 }
+
+/** Bytes of a body taken before the event loop is given back. */
+const TURN_BYTES = 256 * 1024;
 
 /** What the head says about the body. Throws payload_too_large and unsupported_media_type before a byte of it is read. */
 export function readBodyHead(request: IncomingMessage, limits: BodyLimits): { readonly coding: ContentCoding; readonly length: number | undefined } {
@@ -36,16 +40,18 @@ export class BodyReader {
   #isComplete = false;
   #inflater: Inflater | undefined;
   #received = 0;
+  #sinceTurn = 0;
   #isSettled = false;
   #resolve: (bytes: Uint8Array) => void = () => undefined;
   #reject: (error: ServingError) => void = () => undefined;
 
-  constructor(request: IncomingMessage, limits: BodyLimits) {
+  /** `mayBorrow`: the owner calls `release` when it is done with the bytes. */
+  constructor(request: IncomingMessage, limits: BodyLimits, mayBorrow: boolean) {
     const { coding, length } = readBodyHead(request, limits);
     this.#request = request;
     this.#limits = limits;
     this.#coding = coding;
-    this.#sink = new ByteSink(coding === 'identity' ? length : undefined);
+    this.#sink = new ByteSink(coding === 'identity' ? length : undefined, mayBorrow);
     this.bytes = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -69,25 +75,42 @@ export class BodyReader {
   /** Gives the body up; what still comes of it is thrown away. */
   fail(error: ServingError): void {
     if (!this.#settle()) return;
-    this.#sink.clear();
+    this.#sink.release();
     this.#request.resume();
     this.#reject(error);
   }
 
+  /** Nobody may look at the bytes afterwards. */
+  release(): void {
+    this.#sink.release();
+  }
+
   readonly #onData = (chunk: Buffer): void => {
     this.#progressAt = performance.now();
-    this.#received += chunk.byteLength;
+    const { byteLength } = chunk;
+    this.#received += byteLength;
     if (this.#received > this.#limits.maxBodyBytes) {
       this.fail(tooLarge(this.#limits.maxBodyBytes, 'more'));
       return;
     }
     if (this.#coding === 'identity') {
-      this.#sink.append(chunk);
+      // Node gives each chunk memory of its own: many megabytes of them would wait for a collection.
+      if (this.#sink.append(chunk) && ownsItsBuffer(chunk)) releaseBuffer(chunk.buffer);
+      this.#pauseNowAndThen(byteLength);
       return;
     }
     this.#inflater ??= this.#startInflating(this.#coding, chunk[0] ?? 0);
     if (!this.#inflater.write(chunk)) this.#request.pause();
   };
+
+  /** libuv reads up to 2 MiB from a socket before it looks at any other. */
+  #pauseNowAndThen(bytes: number): void {
+    this.#sinceTurn += bytes;
+    if (this.#sinceTurn < TURN_BYTES) return;
+    this.#sinceTurn = 0;
+    this.#request.pause();
+    setImmediate(() => this.#request.resume());
+  }
 
   readonly #onEnd = (): void => {
     this.#isComplete = true;

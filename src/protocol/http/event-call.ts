@@ -90,6 +90,7 @@ function innerCall(call: HttpCall, contentType: string | undefined, readBody: ()
       return call.log;
     },
     readBody,
+    useBody: async (use) => await use(await readBody()),
   };
 }
 

@@ -94,11 +94,25 @@ export class HttpExchange implements HttpCall, PendingExchange {
   }
 
   async readBody(): Promise<Uint8Array> {
+    return await this.#startReading(false).bytes;
+  }
+
+  async useBody<T>(use: (bytes: Uint8Array) => T | Promise<T>): Promise<T> {
+    const reader = this.#startReading(true);
+    const bytes = await reader.bytes;
+    try {
+      return await use(bytes);
+    } finally {
+      reader.release();
+    }
+  }
+
+  #startReading(mayBorrow: boolean): BodyReader {
     if (this.#reader !== undefined) throw new ServingError('internal', 'Cannot read the body: it was read before');
     if (this.#hasLeft) throw clientLeft();
-    this.#reader = new BodyReader(this.request, this.#limits);
+    this.#reader = new BodyReader(this.request, this.#limits, mayBorrow);
     if (this.expectsContinue) this.response.writeContinue();
-    return await this.#reader.bytes;
+    return this.#reader;
   }
 
   /** The client sends its body only when told to go on (RFC 9110 section 10.1.1). */

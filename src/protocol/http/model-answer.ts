@@ -4,7 +4,8 @@ import type { RequestContext } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
 import type { HttpReply } from '../../core/http.ts';
 import type { Body, InferRequest, InferResponse, Verb } from '../../core/infer.ts';
-import type { Dataplane } from '../../dataplane/index.ts';
+import { releaseTensors } from '../../core/release.ts';
+import type { Dataplane, ResolvedModel } from '../../dataplane/index.ts';
 
 const LENGTH_HEADER = HEADER_LENGTH_HEADER.toLowerCase();
 
@@ -24,9 +25,18 @@ const TRANSPORT_HEADERS: ReadonlySet<string> = new Set([
   'x-request-id',
 ]);
 
-/** Asks the dataplane what the verb says. */
-export function ask(dataplane: Dataplane, verb: Verb, request: InferRequest, ctx: RequestContext): Promise<InferResponse> {
-  return verb === 'infer' ? dataplane.infer(request, ctx) : dataplane.explain(request, ctx);
+/** Asks the dataplane what the verb says. Takes over the request's inputs, whose memory is given back with the answer. */
+export async function ask(
+  dataplane: Dataplane,
+  verb: Verb,
+  model: ResolvedModel,
+  request: InferRequest,
+  ctx: RequestContext,
+): Promise<InferResponse> {
+  const response = await (verb === 'infer' ? dataplane.infer(request, ctx) : dataplane.explain(request, ctx));
+  // An answer means that nothing computes on the inputs any more; after an error something may, and user code may hold on to what it saw.
+  if (model.capabilities.runsUserCode !== true) releaseTensors(request.inputs, response.outputs);
+  return response;
 }
 
 /** The reply to a request that the model answered with tensors, which `encoded` holds. */

@@ -98,18 +98,17 @@ function bodyType({ headers }: HttpCall, { signature, capabilities }: ResolvedMo
 
 async function answerTensors(call: HttpCall, verb: Verb, model: ResolvedModel, dataplane: Dataplane, maxDepth: number): Promise<HttpReply> {
   const ctx = contextOf(call, 'v1-rest');
-  const body = await call.readBody();
   const options = { modelName: model.name, signature: model.signature, maxDepth };
-  const form = await runCodec(decodePredictRequest(body, options), body.byteLength, call.signal);
-  const response = await ask(dataplane, verb, form.request, ctx);
+  const form = await call.useBody((body) => runCodec(decodePredictRequest(body, options), body.byteLength, call.signal));
+  const response = await ask(dataplane, verb, model, form.request, ctx);
   if (response.body !== undefined) return bodyReply(response, response.body);
   return tensorReply(response, await runCodec(encodePredictResponse(response, form, verb), totalByteLength(response.outputs), call.signal));
 }
 
-async function answerBody(call: HttpCall, verb: Verb, contentType: string, { name }: ResolvedModel, dataplane: Dataplane): Promise<HttpReply> {
+async function answerBody(call: HttpCall, verb: Verb, contentType: string, model: ResolvedModel, dataplane: Dataplane): Promise<HttpReply> {
   const ctx = contextOf(call, 'v1-rest');
   const body = { contentType, bytes: await call.readBody() };
-  const response = await ask(dataplane, verb, { modelName: name, inputs: [], body }, ctx);
+  const response = await ask(dataplane, verb, model, { modelName: model.name, inputs: [], body }, ctx);
   if (response.body !== undefined) return bodyReply(response, response.body);
   const steps = encodePredictResponse(response, formOfAnswer(response), verb);
   return tensorReply(response, await runCodec(steps, totalByteLength(response.outputs), call.signal));

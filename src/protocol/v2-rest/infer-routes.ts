@@ -54,31 +54,30 @@ async function answer(call: HttpCall, verb: Verb, deps: V2Dependencies): Promise
   const { name, version } = modelOf(call);
   // Before the body: an unknown or loading model costs no decoding.
   const model = deps.dataplane.resolve(name, version, verb);
-  if (isHandlerBody(call, model)) return await answerEvent(call, name, deps.events, (inner) => answerBody(inner, verb, deps.dataplane));
+  if (isHandlerBody(call, model)) return await answerEvent(call, name, deps.events, (inner) => answerBody(inner, verb, model, deps.dataplane));
   const headerLength = readHeaderLength(call);
   const ctx = contextOf(call, 'v2-rest');
 
-  const body = await call.readBody();
-  const steps = decodeInferRequest(body, {
+  const options = {
     modelName: name,
     maxDepth: deps.maxJsonDepth,
     signature: model.signature,
     ...(version === undefined ? {} : { modelVersion: version }),
     ...(headerLength === undefined ? {} : { headerLength }),
-  });
-  const request = await runCodec(steps, body.byteLength, call.signal);
-  const response = await ask(deps.dataplane, verb, request, ctx);
+  };
+  const request = await call.useBody((body) => runCodec(decodeInferRequest(body, options), body.byteLength, call.signal));
+  const response = await ask(deps.dataplane, verb, model, request, ctx);
   if (response.body !== undefined) return bodyReply(response, response.body);
   const encoding = encodeInferResponse(response, verb === 'infer' ? request : withoutOutputs(request));
   return tensorReply(response, await runCodec(encoding, totalByteLength(response.outputs), call.signal));
 }
 
-async function answerBody(call: HttpCall, verb: Verb, dataplane: Dataplane): Promise<HttpReply> {
+async function answerBody(call: HttpCall, verb: Verb, model: ResolvedModel, dataplane: Dataplane): Promise<HttpReply> {
   const { name, version } = modelOf(call);
   const ctx = contextOf(call, 'v2-rest');
   const body = { contentType: call.headers['content-type'] ?? JSON_CONTENT_TYPE, bytes: await call.readBody() };
   const request: InferRequest = { modelName: name, ...(version === undefined ? {} : { modelVersion: version }), inputs: [], body };
-  const response = await ask(dataplane, verb, request, ctx);
+  const response = await ask(dataplane, verb, model, request, ctx);
   if (response.body !== undefined) return bodyReply(response, response.body);
   return tensorReply(response, await runCodec(encodeInferResponse(response, request), totalByteLength(response.outputs), call.signal));
 }

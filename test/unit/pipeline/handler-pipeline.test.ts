@@ -37,7 +37,7 @@ describe('a pipeline through a handler', () => {
   it('publishes the signature of the model when the handler declares none, and its own capabilities', async () => {
     const pipeline = await loadFake({ accepts: ['image/PNG'], explain: () => reply('why'), isIdempotent: false });
     expect(pipeline.signature).toEqual(SIGNATURE);
-    expect(pipeline.capabilities).toEqual({ accepts: ['image/png'], explains: true });
+    expect(pipeline.capabilities).toEqual({ accepts: ['image/png'], explains: true, runsUserCode: true });
     expect(pipeline).toMatchObject({
       platform: 'fake_fakev1',
       isRetryable: false,
@@ -150,6 +150,17 @@ describe('a pipeline through a handler', () => {
     expect(settled?.ok === true && Buffer.from(settled.value.body!.bytes).toString()).toBe('{"label":["-2"]}');
     expect(timings.explainMs).toBeGreaterThanOrEqual(0);
     expect((await errorOf(await loadFake({}), { verb: 'explain' })).reason).toBe('unimplemented');
+  });
+
+  it('gives explain the model alone too, on what the model takes', async () => {
+    const pipeline = await loadFake({
+      preprocess: () => {
+        throw new Error('not asked for');
+      },
+      explain: async (_request, _predict, _ctx, next) => reply(Array.from((await next([tensor('x', 'FP32', [1, 2], [3, 4])])).output('y', 'FP32'))),
+    });
+    const [settled] = (await run(pipeline, member({ verb: 'explain' }))).responses;
+    expect(settled?.ok === true && Buffer.from(settled.value.body!.bytes).toString()).toBe('[-3,-4]');
   });
 
   it('gives user code a context that works when it is taken apart', async () => {

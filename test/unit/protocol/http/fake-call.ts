@@ -44,6 +44,9 @@ export async function callRoute(
         if (isBodyForbidden) return Promise.reject(new Error('the body was read'));
         return Promise.resolve(new Uint8Array(Buffer.from(body)));
       },
+      async useBody(use) {
+        return await use(await call.readBody());
+      },
     };
     const reply = await route.handle(call);
     const bytes = bodyOf(reply);
