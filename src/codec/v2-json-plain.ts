@@ -166,7 +166,10 @@ class PlainDecoder {
   }
 }
 
-/** Small tensors share memory: making an ArrayBuffer costs as much as reading thirty numbers into it. None is used twice. */
+/**
+ * Small tensors share memory: making an ArrayBuffer costs as much as reading thirty numbers into it. None is used twice; core/release.ts frees no storage as
+ * small as this.
+ */
 const SHARED_BYTES = 32 * 1024;
 const MAX_SHARING_BYTES = 2 * 1024;
 let shared = new ArrayBuffer(0);

@@ -4,6 +4,9 @@ import { isBytesData, type Tensor } from './tensor.ts';
 /** Below this size giving memory back by hand costs more than the collector does. */
 const LEAST_BYTES = 1 << 14;
 
+/** Small tensors may share storage with those of other requests; that above this size belongs to the tensors of one. */
+const LEAST_TENSOR_BYTES = 1 << 18;
+
 let closedPort: MessagePort | undefined;
 
 /**
@@ -24,7 +27,7 @@ export function releaseBuffer(buffer: ArrayBufferLike): void {
 export function releaseTensors(tensors: readonly Tensor[], kept: readonly Tensor[]): void {
   for (const tensor of tensors) {
     const buffer = bufferOf(tensor);
-    if (buffer.byteLength >= LEAST_BYTES && !kept.some((other) => bufferOf(other) === buffer)) releaseBuffer(buffer);
+    if (buffer.byteLength >= LEAST_TENSOR_BYTES && !kept.some((other) => bufferOf(other) === buffer)) releaseBuffer(buffer);
   }
 }
 

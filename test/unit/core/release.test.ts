@@ -47,6 +47,12 @@ describe('released tensors', () => {
     expect(data[LARGE - 1]).toBe(1);
   });
 
+  test('that are small keep theirs: other requests may have a part in it', () => {
+    const storage = new ArrayBuffer(64 * 1024);
+    releaseTensors([floats('x', new Float32Array(storage, 0, 16))], []);
+    expect(storage.byteLength).toBe(64 * 1024);
+  });
+
   test('may share a buffer', () => {
     const data = new Float32Array(LARGE);
     releaseTensors([floats('x', data), floats('y', data.subarray(10))], []);
