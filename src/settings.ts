@@ -84,9 +84,9 @@ interface Read {
 }
 
 function findContradictions({ server, handler, predictor }: Read, problems: readonly string[]): string[] {
-  // An option that could not be read is no option that is missing.
-  const isMissing = (name: string, value: unknown): boolean => value === undefined && !problems.some((problem) => problem.includes(name));
-  const hasNoModel = isMissing('model_dir', server.modelDir) && isMissing('handler', handler.handler) && isMissing('predictor_host', predictor.host);
+  // What could not be read, or was misspelled, is not missing.
+  const isSaid = problems.some((problem) => /--(model_dir|handler|predictor_host)\b/.test(problem));
+  const hasNoModel = !isSaid && server.modelDir === undefined && handler.handler === undefined && predictor.host === undefined;
   return [...(hasNoModel ? [NO_MODEL] : []), ...contradictionsOfServer(server), ...contradictionsOfModel(server, handler, predictor)];
 }
 

@@ -3,7 +3,7 @@ import { boolean, defineSection, integer, localPath, text, type OptionsOf } from
 export const handlerSection = defineSection({
   title: 'Handler',
   options: {
-    handler: { name: 'handler', schema: localPath(), doc: 'module (.ts, .mts, .js, .mjs) with the code to run around the model' },
+    handler: { name: 'handler', schema: localPath('FILE'), doc: 'module (.ts, .mts, .js, .mjs) with the code to run around the model' },
     enableModelHandlers: {
       name: 'enable_model_handlers',
       schema: boolean(),

@@ -117,13 +117,13 @@ export function modelName(): Schema<string> {
 }
 
 /** A local directory or file, read as an absolute path. URIs of remote storage have an answer of their own. */
-export function localPath(): Schema<string> {
+export function localPath(metavar: 'DIR' | 'FILE'): Schema<string> {
   return z
     .string({ error: 'expected a path' })
     .min(1, { error: 'expected a path' })
     .refine((value) => !/^[a-z][a-z0-9+.-]+:\/\//i.test(value), { error: 'expected a path, only local paths are served in this version' })
     .transform((value) => resolve(value))
-    .meta({ metavar: 'DIR' });
+    .meta({ metavar });
 }
 
 function writtenAs(pattern: RegExp, error: string): z.ZodString {

@@ -6,7 +6,7 @@ export const serverSection = defineSection({
   options: {
     modelDir: {
       name: 'model_dir',
-      schema: localPath(),
+      schema: localPath('DIR'),
       doc: 'directory that holds the model, or one sub-directory for each of several models; needed without --handler and --predictor_host',
     },
     modelName: {

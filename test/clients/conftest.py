@@ -1,4 +1,4 @@
-"""Starts the built server once, on a repository of golden models, for all client tests."""
+"""Starts the built server: once, on a repository of golden models, for all client tests, and where a suite brings models of its own."""
 import json
 import os
 import shutil
@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,30 +38,39 @@ class Server:
         self.url = f"http://{self.http}"
 
 
+@contextmanager
+def serving(repository: Path, *flags: str):
+    http_port, grpc_port = free_port(), free_port()
+    command = ["node", str(ROOT / "dist/main.cjs"), "serve", f"--model_dir={repository}", "--host=127.0.0.1", f"--http_port={http_port}", f"--grpc_port={grpc_port}",
+               "--lame_duck_seconds=0", *flags]
+    process = subprocess.Popen(command, env={"PATH": os.environ["PATH"]})
+    running = Server(process, http_port, grpc_port)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"{running.url}/v2/health/ready", timeout=1) as answer:
+                    if json.load(answer)["ready"]:
+                        break
+            except OSError:
+                assert process.poll() is None, "the server ended before it was ready"
+                assert time.monotonic() < deadline, "the server was not ready within 60 s"
+                time.sleep(0.05)
+        yield running
+        assert process.poll() is None, "the server ended during the tests"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     repository = tmp_path_factory.mktemp("repository")
     for name, fixture in MODELS.items():
         shutil.copytree(FIXTURES / fixture, repository / name)
-    http_port, grpc_port = free_port(), free_port()
-    command = ["node", str(ROOT / "dist/main.cjs"), "serve", f"--model_dir={repository}", "--isolation=inline", "--host=127.0.0.1", f"--http_port={http_port}",
-               f"--grpc_port={grpc_port}", "--lame_duck_seconds=0"]
-    process = subprocess.Popen(command, env={"PATH": os.environ["PATH"]})
-    running = Server(process, http_port, grpc_port)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(f"{running.url}/v2/health/ready", timeout=1) as answer:
-                if json.load(answer)["ready"]:
-                    break
-        except OSError:
-            assert process.poll() is None, "the server ended before it was ready"
-            assert time.monotonic() < deadline, "the server was not ready within 60 s"
-            time.sleep(0.05)
-    yield running
-    assert process.poll() is None, "the server ended during the tests"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    with serving(repository, "--isolation=inline") as running:
+        yield running
 
 
 def _array(tensor):

@@ -31,6 +31,8 @@ const here = (text: string): string => text.replaceAll('localhost:8080', new URL
 
 const shell = (command: string): string => execFileSync('bash', ['-c', here(command)], { cwd: ROOT, encoding: 'utf8', timeout: 50_000 });
 
+const isHandler = (code: string): boolean => code.includes('defineHandler');
+
 /** Started by other tests: each with the test that does it. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   'npm start': 'test/newcomer.sh',
@@ -65,16 +67,34 @@ describe('README', () => {
     expect(await own.stop()).toBe(0);
   });
 
+  it('serves the handler it shows, which answers what it says', async () => {
+    const at = blocks.findIndex(({ code }) => isHandler(code));
+    const [handler, command, curl, answer] = blocks.slice(at, at + 4).map(({ code }) => code.trim());
+    const file = join(scratch, 'handler.ts');
+    writeFileSync(file, handler!);
+    const args = command!.split(' ').filter((word) => word.startsWith('--'));
+    const own = await startServerProcess(
+      args.map((arg) => arg.replace('handler.ts', file)),
+      { cwd: ROOT },
+    );
+    const run = curl!.replace('localhost:8080', new URL(own.url).host);
+    expect(JSON.parse(execFileSync('bash', ['-c', run], { cwd: ROOT, encoding: 'utf8', timeout: 50_000 }))).toEqual(JSON.parse(answer!));
+    expect(await own.stop()).toBe(0);
+  });
+
   it('has no command that nothing runs', () => {
     const isRun = (command: string): boolean => /^(curl|npx tsx|npx kserve-node (inspect|serve)) /.test(command) || command in ELSEWHERE;
     expect(commands.filter((command) => !isRun(command))).toEqual([]);
   });
 
-  it.each(blocks.filter(({ language }) => language === 'ts').map(({ code }, i) => [i + 1, code] as const))('runs TypeScript block %i', (i, code) => {
-    const file = join(scratch, `block-${String(i)}.mts`);
-    writeFileSync(file, here(code));
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', file], { cwd: ROOT, encoding: 'utf8', timeout: 50_000 });
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    expect(stdout).toContain('BigInt64Array');
-  });
+  it.each(blocks.filter(({ language, code }) => language === 'ts' && !isHandler(code)).map(({ code }, i) => [i + 1, code] as const))(
+    'runs TypeScript block %i',
+    (i, code) => {
+      const file = join(scratch, `block-${String(i)}.mts`);
+      writeFileSync(file, here(code));
+      const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', file], { cwd: ROOT, encoding: 'utf8', timeout: 50_000 });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      expect(stdout).toContain('BigInt64Array');
+    },
+  );
 });

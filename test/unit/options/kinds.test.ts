@@ -146,19 +146,19 @@ describe('auto', () => {
 
 describe('localPath', () => {
   it('reads a path as an absolute one', () => {
-    expect(read(localPath(), '/mnt/models')).toBe('/mnt/models');
-    expect(read(localPath(), 'models/a')).toBe(resolve('models/a'));
+    expect(read(localPath('DIR'), '/mnt/models')).toBe('/mnt/models');
+    expect(read(localPath('DIR'), 'models/a')).toBe(resolve('models/a'));
   });
 
   it.each(['s3://bucket/model', 'gs://b/m', 'hf://a/b', 'https://host/model.onnx', 'pvc://claim/x', 'file:///mnt/models'])(
     'refuses %s with the reason',
     (written) => {
-      expect(read(localPath(), written)).toBe('refused: expected a path, only local paths are served in this version');
+      expect(read(localPath('DIR'), written)).toBe('refused: expected a path, only local paths are served in this version');
     },
   );
 
   it.each(['', 5, null])('refuses %j', (written) => {
-    expect(read(localPath(), written)).toBe('refused: expected a path');
+    expect(read(localPath('DIR'), written)).toBe('refused: expected a path');
   });
 });
 
