@@ -31,7 +31,7 @@ export class LineLog {
     });
   }
 
-  /** The newest line that is not empty. */
+  /** The newest line that is not empty, or the first that tells of V8's end: its native stack, which follows, tells nothing. */
   get last(): string | undefined {
     return this.#last;
   }
@@ -66,7 +66,7 @@ export class LineLog {
   #emit(): void {
     const line = this.#partial.trimEnd();
     if (line === '') return;
-    this.#last = line;
+    if (this.#last?.startsWith('FATAL ERROR:') !== true) this.#last = line;
     const now = performance.now();
     if (now - this.#windowStart >= WINDOW_MS) {
       this.#windowStart = now;

@@ -152,7 +152,10 @@ describe('pure-typescript', () => {
 
   it('refuses what no colour is', async () => {
     const path = '/v1/models/colours:predict';
-    expect(await post(server, path, 'application/json', '{"instances": [[250, 10]]}')).toEqual([400, expect.stringContaining('Cannot use input \\"rgb\\"')]);
+    expect(await post(server, path, 'application/json', '{"instances": [[250, 10]]}')).toEqual([
+      400,
+      expect.stringContaining('Cannot use input \\"rgb\\"'),
+    ]);
     expect(await post(server, path, 'application/json', '{"instances": [[250, 10, 256]]}')).toEqual([400, expect.stringContaining('rgb')]);
   });
 });

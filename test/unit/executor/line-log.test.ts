@@ -62,6 +62,13 @@ describe('LineLog', () => {
     expect(records.map(({ message }) => message)).toEqual(['naïve']);
   });
 
+  test('keeps the line that says why V8 ended, not the native stack after it', async () => {
+    const { source, lines } = setUp();
+    source.write('warming up\nFATAL ERROR: Reached heap limit\n----- Native stack trace -----\n1: 0xf00\n');
+    await turn();
+    expect(lines.last).toBe('FATAL ERROR: Reached heap limit');
+  });
+
   test('counts what comes too fast instead of logging it', async () => {
     const { source, records, lines } = setUp();
     source.write('line\n'.repeat(500));
