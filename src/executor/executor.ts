@@ -18,7 +18,7 @@ export interface LoadedModel {
    * that were lost with a process, and whose deadline has not passed, run once more, alone, before they settle.
    */
   run(batch: Batch): Promise<BatchResult>;
-  /** Called once, when user code has left so much behind that the model should be loaded anew. One listener. */
+  /** Called after each batch once user code has left so much behind that the model should be loaded anew. One listener. */
   onWornOut(listener: () => void): void;
   /** Waits for batches in flight, then frees the model. */
   unload(): Promise<void>;

@@ -131,18 +131,12 @@ export class HostedModel implements LoadedModel {
     this.#hosted++;
     try {
       const result = await host.run(batch);
-      if (result.isWornOut === true) this.#tellWornOut();
+      if (result.isWornOut === true) this.#wornOut?.();
       return result;
     } finally {
       this.#hosted--;
       if (this.#hosted === 0) this.#signalChange();
     }
-  }
-
-  #tellWornOut(): void {
-    const listener = this.#wornOut;
-    this.#wornOut = undefined;
-    listener?.();
   }
 
   /** Members that were given up are not repeated: one of them may be why the process was lost. */

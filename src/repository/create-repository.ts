@@ -41,6 +41,9 @@ export interface RepositoryDependencies extends Omit<LoadDependencies, 'lease' |
 /** Models that load at the same time at start. */
 const LOADS_AT_ONCE = 4;
 
+/** Pause after an attempt to load a worn out model anew; for that long the one that serves goes on as it is. */
+const RECYCLE_AGAIN_MS = 10_000;
+
 /** Beyond the grace, for what is killed to be gone. */
 const CLOSE_MARGIN_MS = 1000;
 
@@ -59,6 +62,7 @@ class DirectoryRepository implements ModelRepository {
   readonly #reader: LayoutReader;
   readonly #executors: ExecutorPool;
   readonly #slots = new Map<string, ModelSlot>();
+  readonly #recycleAgainAt = new WeakMap<ModelSlot, number>();
   readonly #closing = new AbortController();
   readonly #watches: FileWatch[] = [];
   #isSingle = false;
@@ -250,22 +254,27 @@ class DirectoryRepository implements ModelRepository {
   /** After a change on disk. False when it has to be tried again: another load is in progress. */
   async #reload(slot: ModelSlot): Promise<boolean> {
     this.#deps.log.info({ model: slot.name }, 'Files have changed: the model is loaded anew');
-    return await this.#loadAnew(slot);
+    return (await this.#loadAnew(slot)) !== 'busy';
   }
 
+  /** A worn out model says so with each answer: what fails is tried again, not more often than this. */
   async #recycle(slot: ModelSlot): Promise<void> {
+    const now = performance.now();
+    if (now < (this.#recycleAgainAt.get(slot) ?? 0)) return;
+    this.#recycleAgainAt.set(slot, now + RECYCLE_AGAIN_MS);
     this.#deps.log.warn({ model: slot.name }, 'Too many calls of the handler never came to an end: the model is loaded anew');
-    if (await this.#loadAnew(slot)) this.#deps.observer?.recycled?.(slot.name);
+    if ((await this.#loadAnew(slot)) === 'loaded') this.#deps.observer?.recycled?.(slot.name);
   }
 
-  /** Loads beside what serves, which goes on when that fails. Never rejects; false when another load or unload was in progress. */
-  async #loadAnew(slot: ModelSlot): Promise<boolean> {
+  /** Loads beside what serves, which goes on when that fails. Never rejects; `busy` when another load or unload was in progress. */
+  async #loadAnew(slot: ModelSlot): Promise<'loaded' | 'failed' | 'busy'> {
     try {
       await slot.load(() => this.#locate(slot));
+      return 'loaded';
     } catch (error) {
-      if (isServingError(error) && error.reason === 'conflict') return false;
+      if (isServingError(error) && error.reason === 'conflict') return 'busy';
       if (!this.#closing.signal.aborted) this.#logFailure(slot, error);
+      return 'failed';
     }
-    return true;
   }
 }

@@ -133,8 +133,11 @@ describe.each(['v1', 'v2', 'grpc-v2'] as const)('a transformer before a predicto
     const down = await infer(transformer);
     expect(down.status).toBe(503);
     expect(await errorOf(down)).toContain(`Cannot reach predictor 127.0.0.1:${port}`);
-    const portFlag = protocol === 'grpc-v2' ? '--grpc_port' : '--http_port';
-    await start('--model_name=digits', `--model_dir=${MODEL}`, `${portFlag}=${port}`, ...otherPort(portFlag, await freePort()));
+    const back = await startServerProcess(
+      ['--model_name=digits', `--model_dir=${MODEL}`],
+      protocol === 'grpc-v2' ? { grpcPort: port } : { httpPort: port },
+    );
+    running.push(() => back.stop());
     let status = 0;
     let asked: Promise<void> | undefined;
     await until(() => {
@@ -158,11 +161,6 @@ describe.each(['v1', 'v2', 'grpc-v2'] as const)('a transformer before a predicto
     expect(performance.now() - started).toBeLessThan(10_000);
   });
 });
-
-/** A predictor that has no handler answers on fixed ports of its own. */
-function otherPort(taken: string, port: number): string[] {
-  return [taken === '--grpc_port' ? `--http_port=${port}` : `--grpc_port=${port}`];
-}
 
 describe('a transformer and its predictor', () => {
   it('is ready only while the predictor is, with --enable_predictor_health_check', async () => {

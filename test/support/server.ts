@@ -34,6 +34,9 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly nodeArgs?: readonly string[];
   readonly cwd?: string;
+  /** Any free ones by default. */
+  readonly httpPort?: number;
+  readonly grpcPort?: number;
   /** Another program than the checkout's. */
   readonly main?: string;
   /** Do not wait until it is ready. */
@@ -42,7 +45,7 @@ export interface StartOptions {
 
 /** Starts `kserve-node serve` with the arguments and waits until it answers that it is ready. */
 export async function startServerProcess(args: readonly string[], options: StartOptions = {}): Promise<ServerProcess> {
-  const [httpPort, grpcPort] = [await freePort(), await freePort()];
+  const { httpPort = await freePort(), grpcPort = await freePort() } = options;
   const argv = [
     ...(options.nodeArgs ?? []),
     options.main ?? MAIN,

@@ -222,13 +222,13 @@ describe('a handler', () => {
     expect(model.capacity).toBe(64);
   });
 
-  test('that is worn out is told of once', async () => {
+  test('that is worn out is told of with each batch', async () => {
     const model = createModel();
     let told = 0;
     model.onWornOut(() => told++);
     model.moveTo(host(true, () => Promise.resolve({ ...failBatch(batch, new ServingError('deadline_exceeded', 'late')), isWornOut: true })));
     await model.run(batch);
     await model.run(batch);
-    expect(told).toBe(1);
+    expect(told).toBe(2);
   });
 });

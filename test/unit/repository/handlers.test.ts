@@ -162,6 +162,26 @@ describe('a model that is worn out', () => {
     expect(models).toHaveLength(2);
   });
 
+  it('that cannot be loaded anew goes on, is not counted, and is tried again after a pause', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { models, recycled, broken, specs, start } = setUp(['model.onnx'], () => ({ handler: { ...HANDLERS, path: '/h.ts' } }));
+    await start();
+    broken.is = true;
+    models[0]!.wearOut();
+    await vi.waitFor(() => {
+      expect(specs).toHaveLength(2);
+    });
+    models[0]!.wearOut();
+    expect([specs.length, recycled, models[0]!.isUnloaded]).toEqual([2, [], false]);
+    broken.is = false;
+    vi.advanceTimersByTime(10_000);
+    models[0]!.wearOut();
+    await vi.waitFor(() => {
+      expect(recycled).toEqual(['model']);
+    });
+  });
+
   it('is left to a load that is in progress', async () => {
     const { repository, models, recycled, start } = setUp(['model.onnx'], () => ({ handler: { ...HANDLERS, path: '/h.ts' } }));
     await start();
