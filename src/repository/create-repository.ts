@@ -10,7 +10,7 @@ import { readRepositoryModel, rereadModel, type LayoutReader, type ModelLocation
 import { loadVersion, type LoadDependencies, type LoadOptions } from './loaded-version.ts';
 import { findModelHandler } from './model-handler.ts';
 import { checkModelName } from './model-name.ts';
-import { ModelSlot } from './model-slot.ts';
+import { ModelSlot, type SlotHooks } from './model-slot.ts';
 import type { ModelRepository, ServedModel } from './repository.ts';
 import { within } from './within.ts';
 
@@ -41,6 +41,10 @@ export interface RepositoryDependencies extends Omit<LoadDependencies, 'lease' |
 /** Models that load at the same time at start. */
 const LOADS_AT_ONCE = 4;
 
+/** First and longest pause before a predictor that did not tell what it takes is asked again. */
+const ASK_AGAIN_MS = 1000;
+const MAX_ASK_AGAIN_MS = 30_000;
+
 /** Pause after an attempt to load a worn out model anew; for that long the one that serves goes on as it is. */
 const RECYCLE_AGAIN_MS = 10_000;
 
@@ -63,6 +67,7 @@ class DirectoryRepository implements ModelRepository {
   readonly #executors: ExecutorPool;
   readonly #slots = new Map<string, ModelSlot>();
   readonly #recycleAgainAt = new WeakMap<ModelSlot, number>();
+  readonly #askAgainMs = new WeakMap<ModelSlot, number>();
   readonly #closing = new AbortController();
   readonly #watches: FileWatch[] = [];
   #isSingle = false;
@@ -206,15 +211,31 @@ class DirectoryRepository implements ModelRepository {
   #createSlot(location: ModelLocation, isWanted: boolean): ModelSlot {
     const { detect } = this.#reader;
     const lease = (spec: PipelineSpec): ReturnType<ExecutorPool['lease']> => this.#executors.lease(this.#purpose(spec));
-    return new ModelSlot(
-      location,
-      isWanted,
-      {
-        load: (found, version) => loadVersion(found, version, this.#options, { ...this.#deps, detect, lease }, this.#closing.signal),
-        wornOut: (slot) => void this.#recycle(slot),
-      },
-      this.#deps.log,
-    );
+    const load: SlotHooks['load'] = async (found, version) => {
+      const loaded = await loadVersion(found, version, this.#options, { ...this.#deps, detect, lease }, this.#closing.signal);
+      if (this.#waitsForPredictor(loaded)) this.#loadAgainLater(slot);
+      return loaded;
+    };
+    const slot = new ModelSlot(location, isWanted, { load, wornOut: (worn) => void this.#recycle(worn) }, this.#deps.log);
+    return slot;
+  }
+
+  /** Transformers and predictors start side by side: one that did not answer yet, or sleeps, tells what it takes later. v1 never does. */
+  #waitsForPredictor({ signature }: ServedModel): boolean {
+    const { predictor } = this.#options;
+    return signature.isOpen === true && predictor !== undefined && predictor.protocol !== 'v1';
+  }
+
+  #loadAgainLater(slot: ModelSlot): void {
+    const delayMs = Math.min(2 * (this.#askAgainMs.get(slot) ?? ASK_AGAIN_MS / 2), MAX_ASK_AGAIN_MS);
+    this.#askAgainMs.set(slot, delayMs);
+    this.#deps.log.info({ model: slot.name, delayMs }, 'The predictor does not tell yet what it takes: the model is loaded anew when it may');
+    setTimeout(() => {
+      if (this.#closing.signal.aborted || !slot.isWanted) return;
+      void this.#loadAnew(slot).then((outcome) => {
+        if (outcome === 'failed') this.#loadAgainLater(slot);
+      });
+    }, delayMs).unref();
   }
 
   #purpose({ modelName, handler }: PipelineSpec): ExecutorPurpose {

@@ -8,7 +8,7 @@ const TIMINGS = { preprocessMs: 0, predictMs: 0, postprocessMs: 0 };
 
 /** A model whose runs, capacity and end the test decides. */
 export class FakeModel implements LoadedModel {
-  readonly signature = SIGNATURE;
+  signature: Signature = SIGNATURE;
   readonly capabilities = NO_CAPABILITIES;
   readonly platform = 'fake_fakev1';
   readonly properties = {};
@@ -71,7 +71,8 @@ export interface FakeLoad {
   readonly spec: PipelineSpec;
   readonly instances: number;
   readonly signal: AbortSignal;
-  succeed(): FakeModel;
+  /** `isSilent`: what it takes is not known. */
+  succeed(isSilent?: boolean): FakeModel;
   fail(error: Error): void;
 }
 
@@ -92,8 +93,9 @@ export class FakeExecutor implements Executor {
         spec,
         instances,
         signal,
-        succeed: () => {
+        succeed: (isSilent) => {
           const model = new FakeModel(spec);
+          if (isSilent === true) model.signature = { isOpen: true, inputs: [], outputs: [] };
           resolve(model);
           return model;
         },

@@ -17,6 +17,7 @@ interface Setup {
   readonly lines: { readonly fields: Readonly<Record<string, unknown>>; readonly message: string }[];
   readonly recycled: string[];
   readonly broken: { is: boolean };
+  readonly silent: { is: boolean };
   readonly start: () => Promise<void>;
 }
 
@@ -24,8 +25,16 @@ const HANDLERS = { path: undefined, enableModelHandlers: false, concurrency: 64,
 
 function setUp(paths: readonly string[], options: (root: string) => Partial<RepositoryOptions>): Setup {
   const root = makeFiles(...paths);
-  const setup: Omit<Setup, 'repository' | 'start' | 'root'> = { specs: [], purposes: [], models: [], lines: [], recycled: [], broken: { is: false } };
-  const { specs, purposes, models, lines, recycled, broken } = setup;
+  const setup: Omit<Setup, 'repository' | 'start' | 'root'> = {
+    specs: [],
+    purposes: [],
+    models: [],
+    lines: [],
+    recycled: [],
+    broken: { is: false },
+    silent: { is: false },
+  };
+  const { specs, purposes, models, lines, recycled, broken, silent } = setup;
   const write = (fields: object, message: string): void => void lines.push({ fields: fields as Record<string, unknown>, message });
   const log: Logger = { ...SILENT_LOGGER, info: write, warn: write, error: write, child: () => SILENT_LOGGER };
   const repository = createRepository(
@@ -46,7 +55,7 @@ function setUp(paths: readonly string[], options: (root: string) => Partial<Repo
         return new FakeExecutor(purpose.isolation, (load) => {
           specs.push(load.spec);
           if (broken.is) load.fail(new ServingError('handler_failed', 'Cannot load handler h.ts:3: Unexpected token'));
-          else models.push(load.succeed());
+          else models.push(load.succeed(silent.is));
         });
       },
       observer: { recycled: (name) => recycled.push(name) },
@@ -145,6 +154,32 @@ describe('a predictor elsewhere', () => {
     expect(packed.specs[0]?.source).toBeUndefined();
     await packed.repository.load('model');
     expect(packed.specs).toHaveLength(2);
+  });
+});
+
+describe('a predictor that does not tell what it takes', () => {
+  const askedAfter = async (protocol: 'v1' | 'v2', ms: number): Promise<Setup> => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const setup = setUp([], () => ({ modelDir: undefined, predictor: { ...PREDICTOR, protocol } }));
+    setup.silent.is = true;
+    await setup.start();
+    await vi.advanceTimersByTimeAsync(ms);
+    return setup;
+  };
+
+  it('is asked again after ever longer pauses, until it does', async () => {
+    const { specs, silent, models } = await askedAfter('v2', 7000);
+    expect(specs).toHaveLength(4);
+    silent.is = false;
+    await vi.advanceTimersByTimeAsync(8000);
+    expect(specs).toHaveLength(5);
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect([specs.length, models.map(({ isUnloaded }) => isUnloaded)]).toEqual([5, [true, true, true, true, false]]);
+  });
+
+  it('is not asked again over v1, which has no metadata', async () => {
+    expect((await askedAfter('v1', 120_000)).specs).toHaveLength(1);
   });
 });
 
