@@ -42,7 +42,9 @@ describe.each(PROTOCOLS)('a predictor of our own over %s', (protocol) => {
     expect(await (await open(hostOf(), protocol, {}, 'nobody')).isReady()).toBe(false);
   });
 
-  it.runIf(protocol !== 'v1')('carries FP16, BF16, BYTES and INT64 bit for bit', async () => {
+  // v1 has no datatypes to carry.
+  const itCarries = protocol === 'v1' ? undefined : it;
+  itCarries?.('carries FP16, BF16, BYTES and INT64 bit for bit', async () => {
     const tensors: Readonly<Record<string, Omit<Tensor, 'name'>>> = {
       fp16: { datatype: 'FP16', shape: [1, 4], data: Uint16Array.of(numberToFloat16(0.5), numberToFloat16(-65504), 0x7e00, 1) },
       bf16: { datatype: 'BF16', shape: [1, 4], data: Uint16Array.of(0x3f80, 0x7f80, 0xff80, 1) },
