@@ -7,6 +7,8 @@
  */
 const { availableParallelism } = process.getBuiltinModule('node:os');
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(16, 2 * availableParallelism() + 4));
+// The SDK's advice on versions of Node, on every start, is for who writes programs, not for who runs this one.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 // As process 1 of a container, signals that nobody listens to are lost. `serve` takes over when it is loaded.
 const endBySignal = (_name: string, number: number): never => process.exit(128 + number);

@@ -14,6 +14,10 @@ interface Verb {
 const VERBS: Readonly<Record<string, Verb>> = {
   serve: { summary: 'serve a model over REST and gRPC (the default)', load: async () => (await import('./serve.ts')).runServe },
   inspect: { summary: 'say what a model takes and gives', load: async () => (await import('./inspect.ts')).runInspect },
+  download: {
+    summary: "bring a model from storage to a directory, as KServe's storage initializer does",
+    load: async () => (await import('./download.ts')).runDownload,
+  },
   version: { summary: 'print the version', load: async () => (await import('./version.ts')).runVersion },
   help: { summary: 'print this, or help on a command', load: () => Promise.resolve(runHelp) },
 };

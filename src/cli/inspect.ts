@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { isServingError } from '../core/errors.ts';
 import type { Signature, TensorMetadata } from '../core/metadata.ts';
 import { createLogger } from '../telemetry/index.ts';
+import { formatBytes } from './format-bytes.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Host } from './host.ts';
 import { sampleBody, sampleCurl, sampleInputs } from './sample-request.ts';
 
@@ -116,10 +117,4 @@ function renderTensors(tensors: readonly TensorMetadata[]): string {
 /** `[batch,64]`: a dimension that varies by its name, or -1 where the model gives none. */
 function renderShape({ shape, dimensionNames }: TensorMetadata): string {
   return `[${shape.map((dimension, axis) => (dimension < 0 ? (dimensionNames?.[axis] ?? '-1') : String(dimension))).join(',')}]`;
-}
-
-function formatBytes(count: number): string {
-  if (count < 1024) return `${count} B`;
-  const power = Math.min(3, Math.floor(Math.log2(count) / 10));
-  return `${(count / 1024 ** power).toFixed(1)} ${['B', 'KiB', 'MiB', 'GiB'][power] ?? ''}`;
 }
