@@ -24,6 +24,8 @@ export interface DownloadContext {
   readonly publicKey?: string | undefined;
   /** The signature; `<file>.sig` of the download itself without it. */
   readonly signatureFile?: string | undefined;
+  /** How long nothing may arrive from a store before a read is tried again; 30 s, or what the variables of the store say. */
+  readonly stallTimeoutMs?: number;
   /** False gives up durability over a crash of the machine, never over one of the process. */
   readonly isDurable?: boolean;
   /** Called once, when sizes are known; the object goes on counting. */
@@ -81,7 +83,11 @@ async function fetch(source: StorageSource, job: Job): Promise<Done> {
   const { ctx, uri, parallel, destination } = job;
   const { signal, isDurable = true } = ctx;
   const progress = { bytes: 0, totalBytes: 0, files: 0, totalFiles: 0, retries: 0 };
-  const policy = { ...DEFAULT_POLICY, ...source.policy };
+  const policy = {
+    ...DEFAULT_POLICY,
+    ...source.policy,
+    ...(ctx.stallTimeoutMs === undefined ? {} : { stallTimeoutMs: ctx.stallTimeoutMs }),
+  };
   const onRetry = (): void => {
     progress.retries++;
   };
