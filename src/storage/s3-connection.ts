@@ -11,8 +11,6 @@ export interface S3Connection {
   address(): { readonly base: string; readonly region: string };
   /** Fresh ones, undefined where nothing is signed. */
   credentials(): Promise<S3Credentials | undefined>;
-  /** Of the answer to a command that was sent with this connection. */
-  lastHeaders(command: object): Readonly<Record<string, string>>;
 }
 
 interface SentRequest {
@@ -50,14 +48,12 @@ export async function connectS3(settings: S3Settings, maxConnections: number): P
     logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
   });
   let address: { readonly base: string; readonly region: string } | undefined;
-  const headersOf = new WeakMap<object, Readonly<Record<string, string>>>();
   client.middlewareStack.add(
     (next, context) => async (args) => {
       const request = args.request as SentRequest;
       const result = await next(args);
       const isList = context.commandName === 'ListObjectsV2Command';
       if (isList) address = { base: baseOf(request), region: regionOf(request) ?? region };
-      headersOf.set(args.input, (result.response as { headers: Record<string, string> }).headers);
       return result;
     },
     // Behind the signature.
@@ -68,7 +64,6 @@ export async function connectS3(settings: S3Settings, maxConnections: number): P
     client,
     address: () => address ?? { base: '', region },
     credentials: async () => (settings.isAnonymous ? undefined : client.config.credentials()),
-    lastHeaders: (command) => headersOf.get((command as { readonly input: object }).input) ?? {},
   };
 }
 

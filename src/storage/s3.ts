@@ -89,8 +89,18 @@ class S3Source implements StorageSource {
       ChecksumMode: 'ENABLED',
       ...(file.etag === undefined ? {} : { IfMatch: file.etag }),
     });
-    await s3.client.send(command, { abortSignal: signal }).catch((error: unknown) => this.#fail(error, file));
-    const headers = s3.lastHeaders(command);
+    const head = await s3.client.send(command, { abortSignal: signal }).catch((error: unknown) => this.#fail(error, file));
+    const headers: Readonly<Record<string, string | undefined>> = {
+      etag: head.ETag,
+      'x-amz-checksum-type': head.ChecksumType,
+      'x-amz-checksum-crc32': head.ChecksumCRC32,
+      'x-amz-checksum-crc32c': head.ChecksumCRC32C,
+      'x-amz-checksum-crc64nvme': head.ChecksumCRC64NVME,
+      'x-amz-checksum-sha1': head.ChecksumSHA1,
+      'x-amz-checksum-sha256': head.ChecksumSHA256,
+      'x-amz-server-side-encryption': head.ServerSideEncryption,
+      'x-amz-server-side-encryption-customer-algorithm': head.SSECustomerAlgorithm,
+    };
     const checksum = wholeChecksum((name) => headers[name]);
     return { ...file, ...(checksum === undefined ? {} : { checksum }) };
   }
