@@ -145,7 +145,9 @@ const HEADER_CHECKSUMS = ['crc32', 'crc64nvme', 'crc32c', 'sha256', 'sha1'] as c
 
 /** The one that is cheapest to verify. Checksums of parts have `-N` at their end, or say that they are composite. */
 function wholeChecksum(header: (name: string) => string | undefined): Checksum | undefined {
-  if (header('x-amz-checksum-type') !== 'COMPOSITE') {
+  const type = header('x-amz-checksum-type');
+  // Of an object put in parts only what says so is of the whole: some stores give a checksum of checksums without a word.
+  if (type === 'FULL_OBJECT' || (type === undefined && !/-\d+"?$/.test(header('etag') ?? ''))) {
     for (const algorithm of HEADER_CHECKSUMS) {
       const found = checksumFromBase64(algorithm, header(`x-amz-checksum-${algorithm}`));
       if (found !== undefined) return found;
