@@ -11,13 +11,8 @@ export function readPatterns(env: Environment, uri: string): (path: string) => b
 
 function parsePatterns(variable: string, env: Environment, uri: string): readonly RegExp[] {
   const written = env[variable]?.trim() ?? '';
-  if (!written.startsWith('[')) return written.split(',').flatMap((pattern) => (pattern.trim() === '' ? [] : [translate(pattern.trim())]));
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(written);
-  } catch {
-    parsed = undefined;
-  }
+  const parsed = parseJson(written);
+  if (parsed === undefined) return written.split(',').flatMap((pattern) => (pattern.trim() === '' ? [] : [translate(pattern.trim())]));
   if (!Array.isArray(parsed) || !parsed.every((pattern) => typeof pattern === 'string')) {
     throw cannotDownload(
       'invalid_request',
@@ -26,6 +21,16 @@ function parsePatterns(variable: string, env: Environment, uri: string): readonl
     );
   }
   return parsed.map(translate);
+}
+
+/** Undefined for what is no JSON array: a pattern may begin with a bracket, too. */
+function parseJson(written: string): unknown {
+  if (!written.startsWith('[')) return undefined;
+  try {
+    return JSON.parse(written) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Python's fnmatch: `*` goes over `/` too. A folder's name with `/` at its end means all that is in it. */
