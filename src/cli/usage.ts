@@ -10,7 +10,8 @@ const SERVE_NOTES = `Flags take - or _ in their names, --name=value or --name va
 and a key of the config file; a flag wins over a variable, a variable over the file.
 `;
 
-const DOWNLOAD_NOTES = `SRC is s3://BUCKET/PREFIX, file:///PATH, a path, or pvc://CLAIM/PATH as mounted. Everything arrives in DEST, or nothing does.
+const DOWNLOAD_NOTES = `SRC is s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX, hf://OWNER/MODEL[:REVISION],
+https://HOST/FILE, file:///PATH, a path, or pvc://CLAIM/PATH as mounted. Everything arrives in DEST, or nothing does.
 
 Options:
   --expect_sha256=HEX   digest of the one file, or of SHA256SUMS where there are several; SRC?sha256=HEX is the same
