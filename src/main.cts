@@ -7,6 +7,8 @@
  */
 const { availableParallelism } = process.getBuiltinModule('node:os');
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(16, 2 * availableParallelism() + 4));
+// The SDK's advice on versions of Node, on every start, is for who writes programs, not for who runs this one.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 // V8 lets the old generation grow to several times what is alive before it collects. Serving promotes little, so that collecting sooner costs little.
 process.getBuiltinModule('node:v8').setFlagsFromString('--heap-growing-percent=20');

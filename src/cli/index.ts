@@ -17,6 +17,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
   types: { summary: "write a model's inputs and outputs as TypeScript types", load: async () => (await import('./types.ts')).runTypes },
   init: { summary: 'write a small project to start from', load: async () => (await import('./init.ts')).runInit },
   pack: { summary: 'bundle a handler and what it imports into one file', load: async () => (await import('./pack.ts')).runPack },
+  download: {
+    summary: "bring a model from storage to a directory, as KServe's storage initializer does",
+    load: async () => (await import('./download.ts')).runDownload,
+  },
   version: { summary: 'print the version', load: async () => (await import('./version.ts')).runVersion },
   help: { summary: 'print this, or help on a command', load: () => Promise.resolve(runHelp) },
 };

@@ -4,6 +4,7 @@ const USAGE: Readonly<Record<string, string>> = {
   types: 'kserve-node types DIR [--out FILE]',
   init: 'kserve-node init NAME [--template predictor|transformer|explainer|image]',
   pack: 'kserve-node pack HANDLER [--out FILE]',
+  download: 'kserve-node download SRC DEST [SRC DEST …]',
   version: 'kserve-node version',
   help: 'kserve-node help [COMMAND]',
 };
@@ -12,10 +13,26 @@ const SERVE_NOTES = `Flags take - or _ in their names, --name=value or --name va
 and a key of the config file; a flag wins over a variable, a variable over the file.
 `;
 
+const DOWNLOAD_NOTES = `SRC is s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX, hf://OWNER/MODEL[:REVISION],
+https://HOST/FILE, file:///PATH, a path, or pvc://CLAIM/PATH as mounted. Everything arrives in DEST, or nothing does.
+
+Options:
+  --expect_sha256=HEX   digest of the one file, or of SHA256SUMS where there are several; SRC?sha256=HEX is the same
+  --public_key=FILE     PEM public key: the one file, or SHA256SUMS, must be signed (cosign sign-blob)
+  --signature=FILE      the signature; SHA256SUMS.sig of the download without it
+  --fsync=BOOL          false: do not wait for the disk; a crash of the machine may then undo a download (default true)
+
+Variables are those of KServe's storage initializer: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_DEFAULT_REGION,
+awsAnonymousCredential, S3_USER_VIRTUAL_BUCKET, S3_USE_ACCELERATE, S3_VERIFY_SSL, AWS_CA_BUNDLE, CA_BUNDLE_CONFIGMAP_NAME,
+CA_BUNDLE_VOLUME_MOUNT_POINT, STORAGE_CONFIG, STORAGE_OVERRIDE_CONFIG, STORAGE_ALLOW_PATTERNS, STORAGE_IGNORE_PATTERNS, S3_CONNECT_TIMEOUT,
+S3_READ_TIMEOUT, S3_MAX_ATTEMPTS, S3_MAX_FILE_CONCURRENCY; and those of AWS for roles and profiles.
+`;
+
 /** Help on all commands, or on one of them; the options come from their declarations. */
 export async function renderUsage(topic: string | undefined, verbs: Readonly<Record<string, { readonly summary: string }>>): Promise<string> {
   if (topic === undefined) return renderOverview(verbs);
   const head = `Usage: ${USAGE[topic] ?? `kserve-node ${topic}`}\n\n${verbs[topic]?.summary ?? ''}\n`;
+  if (topic === 'download') return `${head}\n${DOWNLOAD_NOTES}`;
   if (topic !== 'serve') return head;
   const [{ renderHelp }, { SECTIONS }] = await Promise.all([import('../options/index.ts'), import('../settings.ts')]);
   return `${head}\n${SERVE_NOTES}\n${renderHelp(SECTIONS)}`;
