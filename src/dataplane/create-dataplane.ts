@@ -7,12 +7,14 @@ import type { ModelRepository, ServedModel } from '../repository/index.ts';
 import { checkRequest } from './check-request.ts';
 import type { DataplaneControl, DataplaneObserver, Explainer, ResolvedModel } from './dataplane.ts';
 import { cannotExplain, runExplain } from './explain.ts';
-import { readTimeoutMs } from './request-timeout.ts';
+import { readPriority, readTimeoutMs } from './schedule-parameters.ts';
 import { selectOutputs } from './requested-outputs.ts';
 
 export interface DataplaneOptions {
   /** Longest that any request may take, queue included; Infinity: no limit. */
   readonly requestTimeoutMs: number;
+  /** A request whose own `timeout` is over lets the others of its model go first, instead of being given up. */
+  readonly delaysOverdue?: boolean;
   readonly serverName: string;
   readonly version: string;
 }
@@ -38,6 +40,7 @@ export function createDataplane(options: DataplaneOptions, deps: DataplaneDepend
 
 class RepositoryDataplane implements DataplaneControl {
   readonly #requestTimeoutMs: number;
+  readonly #delaysOverdue: boolean;
   readonly #serverMetadata: ServerMetadata;
   readonly #repository: ModelRepository;
   readonly #observer: DataplaneObserver;
@@ -48,6 +51,7 @@ class RepositoryDataplane implements DataplaneControl {
 
   constructor(options: DataplaneOptions, deps: DataplaneDependencies) {
     this.#requestTimeoutMs = options.requestTimeoutMs;
+    this.#delaysOverdue = options.delaysOverdue ?? false;
     this.#serverMetadata = Object.freeze({ name: options.serverName, version: options.version, extensions: EXTENSIONS });
     this.#repository = deps.repository;
     this.#observer = deps.observer ?? SILENT;
@@ -151,12 +155,16 @@ class RepositoryDataplane implements DataplaneControl {
 
   async #run(verb: Verb, model: ServedModel, request: InferRequest, ctx: RequestContext, startedAt: number): Promise<InferResponse> {
     checkRequest(request, model);
-    const timeoutMs = Math.min(this.#requestTimeoutMs, readTimeoutMs(request.parameters));
-    const deadline = Math.min(ctx.deadline, startedAt + timeoutMs);
+    const ownTimeoutMs = readTimeoutMs(request.parameters);
+    const delays = this.#delaysOverdue && verb === 'infer';
+    const deadline = Math.min(ctx.deadline, startedAt + this.#requestTimeoutMs, delays ? Infinity : startedAt + ownTimeoutMs);
+    const priority = readPriority(request.parameters);
     const id = loggableRequestId(request.id) ?? ctx.id;
     const runCtx = { ...ctx, id, deadline };
     const response =
-      verb === 'infer' ? await model.scheduler.submit({ verb, request }, runCtx) : await runExplain(model, this.#explainer, request, runCtx);
+      verb === 'infer'
+        ? await model.scheduler.submit({ verb, request, priority, delayAfterMs: delays ? ownTimeoutMs : Infinity }, runCtx)
+        : await runExplain(model, this.#explainer, request, runCtx);
     return {
       modelName: model.name,
       modelVersion: model.version,
