@@ -42,7 +42,9 @@ function tensorDifference(one: Tensor, other: Tensor, scale: number): string | u
   if (tolerance === undefined) return isSameData(one.data, other.data) ? undefined : 'its values are others';
   const distance = largestDistance(numbersOf(one), numbersOf(other));
   if (distance === 0 || distance <= tolerance * scale) return undefined;
-  return distance === Infinity ? 'its values are others' : `its values are others by up to ${distance.toPrecision(2)}, the largest is ${scale.toPrecision(2)}`;
+  return distance === Infinity
+    ? 'its values are others'
+    : `its values are others by up to ${distance.toPrecision(2)}, the largest is ${scale.toPrecision(2)}`;
 }
 
 function isSameData(one: TensorData, other: TensorData): boolean {

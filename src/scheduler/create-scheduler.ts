@@ -116,6 +116,8 @@ class QueueScheduler implements Scheduler {
       this.#drain.setEnd(at, this.#clock, () => {
         this.#rejectRest();
       });
+    // What waits for company gets no more.
+    if (this.#delayTimer !== undefined) this.#pump();
     return this.#drain.done;
   }
 

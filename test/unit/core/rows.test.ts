@@ -51,7 +51,13 @@ describe('formOf', () => {
   const form = (inputs: readonly Tensor[], rest: object = {}): string => formOf({ inputs, ...rest });
 
   it('is the same for requests that differ in rows, values, and parameters that say when and how they travel', () => {
-    const schedule = { parameters: createParameters([['priority', 2], ['timeout', 100n], ['binary_data_output', true]]) };
+    const schedule = {
+      parameters: createParameters([
+        ['priority', 2],
+        ['timeout', 100n],
+        ['binary_data_output', true],
+      ]),
+    };
     expect(form([x([5, 2], { binary_data_size: 40 })], schedule)).toBe(form([x([1, 2])]));
     expect(form([x([1, 2])], { outputs: [{ name: 'y', parameters: createParameters([['binary_data', true]]) }] })).toBe(
       form([x([2, 2])], { outputs: [{ name: 'y' }] }),

@@ -46,7 +46,8 @@ describe('merging rows and handing them back', () => {
         expect(merged?.shape).toEqual([plan.rows.reduce((sum, count) => sum + count, 0), ...plan.trailing]);
         const parts = splitRows([merged!], plan.rows, isCopied);
         expect(parts.map(([part]) => [part!.shape, wireOf(part!)])).toEqual(requests.map(([part]) => [part!.shape, wireOf(part!)]));
-        for (const [part] of parts) expect(part!.data).toHaveProperty(isBytesData(part!.data) ? 'offsets.0' : 'length', isBytesData(part!.data) ? 0 : part!.data.length);
+        for (const [part] of parts)
+          expect(part!.data).toHaveProperty(isBytesData(part!.data) ? 'offsets.0' : 'length', isBytesData(part!.data) ? 0 : part!.data.length);
       }),
     );
   });
@@ -59,7 +60,12 @@ describe('merging rows and handing them back', () => {
   });
 
   it('takes rows of texts whose bytes begin in the middle of a buffer', () => {
-    const texts = takeRows({ name: 's', datatype: 'BYTES', shape: [3], data: bytesFromElements(['a', 'bc', ''].map((text) => Buffer.from(text))) }, 1, 2, false);
+    const texts = takeRows(
+      { name: 's', datatype: 'BYTES', shape: [3], data: bytesFromElements(['a', 'bc', ''].map((text) => Buffer.from(text))) },
+      1,
+      2,
+      false,
+    );
     const [merged] = mergeRows([[texts], [texts]]);
     expect(wireOf(merged!)).toEqual([...wireOf(texts), ...wireOf(texts)]);
   });
