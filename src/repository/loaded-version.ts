@@ -1,6 +1,7 @@
 import type { Logger } from '../core/context.ts';
 import { ServingError } from '../core/errors.ts';
 import type { Capabilities, Signature } from '../core/metadata.ts';
+import { whyNoRows } from '../core/rows.ts';
 import type { LoadedModel } from '../executor/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
 import { createScheduler, type Clock, type Scheduler, type SchedulerObserver } from '../scheduler/index.ts';
@@ -111,7 +112,7 @@ export async function loadVersion(
     const log = deps.log.child({ model: name, version });
     const observer = deps.observeModel?.(name);
     const scheduler = createScheduler(
-      { modelName: name, maxQueueSize: options.maxQueueSize },
+      { modelName: name, maxQueueSize: options.maxQueueSize, countsRows: whyNoRows(model.signature) === undefined },
       { runner: model, log, ...(observer === undefined ? {} : { observer }), ...(deps.clock === undefined ? {} : { clock: deps.clock }) },
     );
     return new LoadedVersion(name, version, scheduler, model, lease, log);
