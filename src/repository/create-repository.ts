@@ -203,8 +203,11 @@ class DirectoryRepository implements ModelRepository {
     const location = this.#isSingle ? undefined : await readRepositoryModel(name, this.#reader);
     const isKnown = [...this.#slots.values()].some((slot) => slot.location.path === location?.path);
     if (location === undefined || (isKnown && !this.#slots.has(name))) throw modelNotFound(name);
-    const slot = this.#slots.get(name) ?? this.#createSlot(location, false);
+    const known = this.#slots.get(name);
+    if (known !== undefined) return known;
+    const slot = this.#createSlot(location, false);
     this.#slots.set(name, slot);
+    await this.#prepare(slot);
     return slot;
   }
 

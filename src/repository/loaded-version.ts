@@ -9,9 +9,10 @@ import type { ExecutorLease } from './executor-pool.ts';
 import type { ModelLocation, ModelVersion } from './layout.ts';
 import { specify, type SpecDependencies, type SpecOptions } from './model-spec.ts';
 import type { ServedModel } from './repository.ts';
+import { warmUp, type WarmUpOptions } from './warm-up.ts';
 import { within } from './within.ts';
 
-export interface LoadOptions extends SpecOptions {
+export interface LoadOptions extends SpecOptions, Pick<WarmUpOptions, 'warmUp'> {
   readonly loadTimeoutMs: number;
   readonly maxQueueSize: number;
 }
@@ -19,7 +20,7 @@ export interface LoadOptions extends SpecOptions {
 export interface LoadDependencies extends SpecDependencies {
   readonly lease: (spec: PipelineSpec) => ExecutorLease;
   /** Connects telemetry to the queue of one model. */
-  readonly observeModel?: (modelName: string) => SchedulerObserver;
+  readonly observeModel?: (modelName: string, version: string) => SchedulerObserver;
   readonly clock?: Clock;
 }
 
@@ -88,7 +89,7 @@ export class LoadedVersion implements ServedModel {
 }
 
 /**
- * Loads one version. Rejects with ServingError: what the executor says, or deadline_exceeded after `loadTimeoutMs`, or the reason of `signal`. An executor
+ * Loads one version and warms it up. Rejects with ServingError: what the executor says, or deadline_exceeded after `loadTimeoutMs`, or the reason of `signal`. An executor
  * that cannot be interrupted is not waited for: what it loads in the end is freed again.
  */
 export async function loadVersion(
@@ -110,7 +111,8 @@ export async function loadVersion(
   try {
     const model = await untilAborted(lease.executor.load(spec, options.instances, giveUp), giveUp, (late) => late.unload());
     const log = deps.log.child({ model: name, version });
-    const observer = deps.observeModel?.(name);
+    await warmUpOrUnload(model, name, [newest.path, location.path], options, log, giveUp);
+    const observer = deps.observeModel?.(name, version);
     const scheduler = createScheduler(
       { modelName: name, maxQueueSize: options.maxQueueSize, countsRows: whyNoRows(model.signature) === undefined },
       { runner: model, log, ...(observer === undefined ? {} : { observer }), ...(deps.clock === undefined ? {} : { clock: deps.clock }) },
@@ -123,6 +125,16 @@ export async function loadVersion(
     throw error;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** A model that nobody got to see is freed here when it fails. */
+async function warmUpOrUnload(...[model, ...rest]: Parameters<typeof warmUp>): Promise<void> {
+  try {
+    await warmUp(model, ...rest);
+  } catch (error) {
+    await model.unload();
+    throw error;
   }
 }
 

@@ -40,7 +40,8 @@ describe('loadSettings', () => {
       executor: { isolation: 'auto', stopTimeoutMs: 1000 },
       engine: { onnxBinding: 'auto', provider: 'auto', intraOpThreads: 0, interOpThreads: 1 },
       scheduler: { instances: 0, maxQueueSize: 1000, requestTimeoutMs: 300_000 },
-      repository: { loadTimeoutMs: 600_000 },
+      repository: { loadTimeoutMs: 600_000, warmUp: 'auto' },
+      cache: { maxBytes: 0, ttlMs: Infinity },
       http: {
         maxBodyBytes: 67_108_864,
         maxHeaderBytes: 16_384,
@@ -77,6 +78,10 @@ describe('loadSettings', () => {
     [['--grpc-max-receive-message-length=-1'], { grpc: { maxReceiveBytes: -1 } }],
     [['--workers', '3'], { scheduler: { instances: 3 } }],
     [['--nthread=2'], { engine: { intraOpThreads: 2 } }],
+    [['--warmup', 'ON'], { repository: { warmUp: 'on' } }],
+    [['--warmup=false'], { repository: { warmUp: 'off' } }],
+    [['--warmup=5'], { repository: { warmUp: 5 } }],
+    [['--response_cache_bytes=64MiB', '--response-cache-ttl-seconds', '1.5'], { cache: { maxBytes: 67_108_864, ttlMs: 1500 } }],
   ])("KServe's %j is understood", (argv, expected) => {
     expect(settingsOf(argv)).toMatchObject(expected);
   });

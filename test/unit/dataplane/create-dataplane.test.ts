@@ -137,7 +137,7 @@ describe('the other verbs', () => {
     expect(dataplane.serverMetadata()).toEqual({
       name: 'kserve-node',
       version: '1.2.3',
-      extensions: ['model_repository_extension', 'model_repository', 'binary_tensor_data', 'parameters'],
+      extensions: ['model_repository_extension', 'model_repository', 'binary_tensor_data', 'parameters', 'statistics'],
     });
     expect(dataplane.modelMetadata('m', '3')).toEqual({
       name: 'm',
