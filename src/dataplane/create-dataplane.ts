@@ -175,8 +175,7 @@ class RepositoryDataplane implements DataplaneControl {
     const deadline = Math.min(ctx.deadline, startedAt + timeoutMs);
     const id = loggableRequestId(request.id) ?? ctx.id;
     const runCtx = { ...ctx, id, deadline };
-    const response =
-      verb === 'infer' ? await this.#infer(model, request, runCtx) : await runExplain(model, this.#explainer, request, runCtx);
+    const response = verb === 'infer' ? await this.#infer(model, request, runCtx) : await runExplain(model, this.#explainer, request, runCtx);
     return {
       modelName: model.name,
       modelVersion: model.version,

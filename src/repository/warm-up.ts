@@ -39,7 +39,14 @@ const MAX_DEPTH = 32;
  * directories or files, the version's before the model's. Rejects with ServingError model_failed that names the sample's file when the model refuses it, or
  * with the reason of `signal`. A model that does not take made-up inputs is left cold, with a warning.
  */
-export async function warmUp(model: LoadedModel, name: string, paths: readonly string[], options: WarmUpOptions, log: Logger, signal: AbortSignal): Promise<void> {
+export async function warmUp(
+  model: LoadedModel,
+  name: string,
+  paths: readonly string[],
+  options: WarmUpOptions,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
   if (options.warmUp === 'off') return;
   const startedAt = performance.now();
   const samples = await readSamples(name, paths, signal);
@@ -47,7 +54,10 @@ export async function warmUp(model: LoadedModel, name: string, paths: readonly s
   const runs = Math.max(1, Math.min(options.instances, model.capacity));
   if (samples.length > 0) for (const sample of samples) await repeat(rounds, () => runSample(model, sample, runs, signal));
   else if (options.warmUp === 'auto' || !(await runMadeUp(model, name, runs, rounds, log, signal))) return;
-  log.info({ samples: samples.length, runs: Math.max(1, samples.length) * rounds * runs, ms: Math.round(performance.now() - startedAt) }, 'Model warmed up');
+  log.info(
+    { samples: samples.length, runs: Math.max(1, samples.length) * rounds * runs, ms: Math.round(performance.now() - startedAt) },
+    'Model warmed up',
+  );
 }
 
 async function repeat(times: number, work: () => Promise<void>): Promise<void> {

@@ -15,7 +15,11 @@ const fp32 = (values: readonly number[], name = 'x', shape: readonly number[] = 
   shape,
   data: Float32Array.from(values),
 });
-const requestOf = (values: readonly number[], more: Partial<InferRequest> = {}): InferRequest => ({ modelName: 'm', inputs: [fp32(values)], ...more });
+const requestOf = (values: readonly number[], more: Partial<InferRequest> = {}): InferRequest => ({
+  modelName: 'm',
+  inputs: [fp32(values)],
+  ...more,
+});
 const responseOf = (...values: number[]): InferResponse => ({ modelName: 'm', outputs: [fp32(values, 'y')] });
 
 /** A run that the test ends. */
@@ -31,7 +35,10 @@ interface Setup {
   readonly lookups: boolean[];
   readonly bytes: () => number;
   /** Asks; `client` leaves when the test says so. */
-  readonly ask: (request: InferRequest, options?: { readonly deadline?: number; readonly client?: AbortController; readonly model?: object }) => Promise<InferResponse>;
+  readonly ask: (
+    request: InferRequest,
+    options?: { readonly deadline?: number; readonly client?: AbortController; readonly model?: object },
+  ) => Promise<InferResponse>;
   /** Asks, and the model answers at once. */
   readonly answer: (request: InferRequest, response?: InferResponse) => Promise<InferResponse>;
 }

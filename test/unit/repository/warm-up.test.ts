@@ -66,7 +66,9 @@ function setUp(judge: (request: InferRequest) => string | undefined = () => unde
         responses: members.map(({ request }) => {
           requests.push(request);
           const why = judge(request);
-          return why === undefined ? { ok: true, value: { modelName: 'm', outputs: [] } } : { ok: false, error: new ServingError('invalid_request', why) };
+          return why === undefined
+            ? { ok: true, value: { modelName: 'm', outputs: [] } }
+            : { ok: false, error: new ServingError('invalid_request', why) };
         }),
         timings: TIMINGS,
       };
