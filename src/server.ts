@@ -12,7 +12,7 @@ import { createV1Routes, V1_SCHEMAS } from './protocol/v1-rest/index.ts';
 import { createGrpcServer, type GrpcFrontend } from './protocol/v2-grpc/index.ts';
 import { createV2Routes, V2_SCHEMAS } from './protocol/v2-rest/index.ts';
 import { createRepository, type CreateExecutor, type ModelRepository } from './repository/index.ts';
-import { cpuQuota, resolveBudget, type SchedulerObserver } from './scheduler/index.ts';
+import { cpuQuota, resolveBudget, type BatchPolicy, type QueuePolicy, type SchedulerObserver } from './scheduler/index.ts';
 import type { Settings } from './settings.ts';
 import { createLatencyLog, createMetrics, type Metrics } from './telemetry/index.ts';
 
@@ -58,7 +58,7 @@ export async function startServer(
   const predictorHealth = await watchPredictor(settings, log);
   const { requestTimeoutMs } = settings.scheduler;
   const dataplane = createDataplane(
-    { requestTimeoutMs, serverName: 'kserve-node', version: VERSION },
+    { requestTimeoutMs, delaysOverdue: settings.scheduler.queueTimeoutAction === 'delay', serverName: 'kserve-node', version: VERSION },
     {
       repository,
       observer: metrics.requests,
@@ -143,6 +143,8 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
       loadTimeoutMs: settings.repository.loadTimeoutMs,
       warmUp: settings.repository.warmUp,
       maxQueueSize: scheduler.maxQueueSize,
+      batching: { mode: scheduler.batching, maxBatchSize: scheduler.maxBatchSize },
+      ...policiesOf(scheduler),
       handler: { ...handler, path: handler.handler },
       ...(predictor === undefined ? {} : { predictor }),
       isWatching: handler.watch,
@@ -150,6 +152,14 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
     },
     { createExecutor, observeModel, log, observer: { recycled } },
   );
+}
+
+function policiesOf(scheduler: Settings['scheduler']): { readonly batchPolicy: BatchPolicy; readonly queuePolicy: QueuePolicy } {
+  const { maxBatchSize, preferredBatchSize = [], maxQueueDelayMs, priorityLevels, defaultPriority, queueTimeoutMs, queueTimeoutAction } = scheduler;
+  return {
+    batchPolicy: { maxBatchSize, preferredBatchSizes: preferredBatchSize, maxQueueDelayMs },
+    queuePolicy: { priorityLevels, defaultPriority, timeoutMs: queueTimeoutMs, timeoutAction: queueTimeoutAction },
+  };
 }
 
 /** What the process of a handler has that others do not. */

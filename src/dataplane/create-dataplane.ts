@@ -6,15 +6,18 @@ import type { ModelIndexEntry, ModelMetadata, ServerMetadata } from '../core/met
 import { loggableRequestId } from '../core/request-id.ts';
 import type { ModelStatistics } from '../core/statistics.ts';
 import type { ModelRepository, ServedModel } from '../repository/index.ts';
+import type { Job } from '../scheduler/index.ts';
 import { checkRequest } from './check-request.ts';
 import type { DataplaneControl, DataplaneObserver, Explainer, ResolvedModel } from './dataplane.ts';
 import { cannotExplain, runExplain } from './explain.ts';
-import { readTimeoutMs } from './request-timeout.ts';
+import { readPriority, readTimeoutMs } from './schedule-parameters.ts';
 import { selectOutputs } from './requested-outputs.ts';
 
 export interface DataplaneOptions {
   /** Longest that any request may take, queue included; Infinity: no limit. */
   readonly requestTimeoutMs: number;
+  /** A request whose own `timeout` is over lets the others of its model go first, instead of being given up. */
+  readonly delaysOverdue?: boolean;
   readonly serverName: string;
   readonly version: string;
 }
@@ -48,6 +51,7 @@ export function createDataplane(options: DataplaneOptions, deps: DataplaneDepend
 
 class RepositoryDataplane implements DataplaneControl {
   readonly #requestTimeoutMs: number;
+  readonly #delaysOverdue: boolean;
   readonly #serverMetadata: ServerMetadata;
   readonly #repository: ModelRepository;
   readonly #observer: DataplaneObserver;
@@ -60,6 +64,7 @@ class RepositoryDataplane implements DataplaneControl {
 
   constructor(options: DataplaneOptions, deps: DataplaneDependencies) {
     this.#requestTimeoutMs = options.requestTimeoutMs;
+    this.#delaysOverdue = options.delaysOverdue ?? false;
     this.#serverMetadata = Object.freeze({ name: options.serverName, version: options.version, extensions: EXTENSIONS });
     this.#repository = deps.repository;
     this.#observer = deps.observer ?? SILENT;
@@ -171,11 +176,14 @@ class RepositoryDataplane implements DataplaneControl {
 
   async #run(verb: Verb, model: ServedModel, request: InferRequest, ctx: RequestContext, startedAt: number): Promise<InferResponse> {
     checkRequest(request, model);
-    const timeoutMs = Math.min(this.#requestTimeoutMs, readTimeoutMs(request.parameters));
-    const deadline = Math.min(ctx.deadline, startedAt + timeoutMs);
+    const ownTimeoutMs = readTimeoutMs(request.parameters);
+    const delays = this.#delaysOverdue && verb === 'infer';
+    const deadline = Math.min(ctx.deadline, startedAt + this.#requestTimeoutMs, delays ? Infinity : startedAt + ownTimeoutMs);
+    const priority = readPriority(request.parameters);
     const id = loggableRequestId(request.id) ?? ctx.id;
     const runCtx = { ...ctx, id, deadline };
-    const response = verb === 'infer' ? await this.#infer(model, request, runCtx) : await runExplain(model, this.#explainer, request, runCtx);
+    const job: Job = { verb, request, priority, delayAfterMs: delays ? ownTimeoutMs : Infinity };
+    const response = verb === 'infer' ? await this.#infer(model, job, runCtx) : await runExplain(model, this.#explainer, request, runCtx);
     return {
       modelName: model.name,
       modelVersion: model.version,
@@ -188,8 +196,8 @@ class RepositoryDataplane implements DataplaneControl {
     };
   }
 
-  #infer(model: ServedModel, request: InferRequest, ctx: RequestContext): Promise<InferResponse> {
-    if (this.#cache === undefined || model.capabilities.isPure !== true) return model.scheduler.submit({ verb: 'infer', request }, ctx);
-    return this.#cache.answer(model, request, ctx, (runCtx) => model.scheduler.submit({ verb: 'infer', request }, runCtx));
+  #infer(model: ServedModel, job: Job, ctx: RequestContext): Promise<InferResponse> {
+    if (this.#cache === undefined || model.capabilities.isPure !== true) return model.scheduler.submit(job, ctx);
+    return this.#cache.answer(model, job.request, ctx, (runCtx) => model.scheduler.submit(job, runCtx));
   }
 }

@@ -62,6 +62,7 @@ class HandlerPipeline implements Pipeline {
     return {
       responses: settled.map(({ response }) => response),
       timings: longest(settled),
+      executions: this.#parts.model?.takeExecutions?.() ?? [],
       ...(measurements === undefined ? undefined : { measurements }),
       ...(this.#stuck.isWornOut ? { isWornOut: true } : undefined),
     };

@@ -4,7 +4,7 @@ import type { Capabilities, Signature } from '../core/metadata.ts';
 import { whyNoRows } from '../core/rows.ts';
 import type { LoadedModel } from '../executor/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
-import { createScheduler, type Clock, type Scheduler, type SchedulerObserver } from '../scheduler/index.ts';
+import { createScheduler, type BatchPolicy, type Clock, type QueuePolicy, type Scheduler, type SchedulerObserver } from '../scheduler/index.ts';
 import type { ExecutorLease } from './executor-pool.ts';
 import type { ModelLocation, ModelVersion } from './layout.ts';
 import { specify, type SpecDependencies, type SpecOptions } from './model-spec.ts';
@@ -15,6 +15,9 @@ import { within } from './within.ts';
 export interface LoadOptions extends SpecOptions, Pick<WarmUpOptions, 'warmUp'> {
   readonly loadTimeoutMs: number;
   readonly maxQueueSize: number;
+  /** How requests that wait become batches, where the model takes more than one at a time. */
+  readonly batchPolicy?: BatchPolicy;
+  readonly queuePolicy?: QueuePolicy;
 }
 
 export interface LoadDependencies extends SpecDependencies {
@@ -114,7 +117,13 @@ export async function loadVersion(
     await warmUpOrUnload(model, name, [newest.path, location.path], options, log, giveUp);
     const observer = deps.observeModel?.(name, version);
     const scheduler = createScheduler(
-      { modelName: name, maxQueueSize: options.maxQueueSize, countsRows: whyNoRows(model.signature) === undefined },
+      {
+        modelName: name,
+        maxQueueSize: options.maxQueueSize,
+        countsRows: whyNoRows(model.signature) === undefined,
+        ...(options.batchPolicy === undefined ? {} : { batching: options.batchPolicy }),
+        ...(options.queuePolicy === undefined ? {} : { queue: options.queuePolicy }),
+      },
       { runner: model, log, ...(observer === undefined ? {} : { observer }), ...(deps.clock === undefined ? {} : { clock: deps.clock }) },
     );
     return new LoadedVersion(name, version, scheduler, model, lease, log);

@@ -11,6 +11,7 @@ import type { Job } from './scheduler.ts';
 export class Lanes {
   readonly #policy: QueuePolicy;
   readonly #levels: readonly Fifo<Pending>[];
+  readonly #default: Fifo<Pending>;
   /** Those that have waited too long, where the policy does not refuse them. */
   readonly #delayed = new Fifo<Pending>();
   readonly #low = new Fifo<Pending>();
@@ -20,6 +21,7 @@ export class Lanes {
   constructor(policy: QueuePolicy) {
     this.#policy = policy;
     this.#levels = Array.from({ length: policy.priorityLevels }, () => new Fifo<Pending>());
+    this.#default = this.#levels[Math.min(policy.defaultPriority, policy.priorityLevels) - 1] ?? this.#low;
     this.all = [...this.#levels, this.#delayed, this.#low];
   }
 
@@ -31,7 +33,7 @@ export class Lanes {
 
   laneOf({ priority }: Job): Fifo<Pending> {
     if (priority === 'low') return this.#low;
-    return this.#levels[(priority ?? 0) - 1] ?? this.#levels[this.#policy.defaultPriority - 1] ?? this.#low;
+    return this.#levels[(priority ?? 0) - 1] ?? this.#default;
   }
 
   /** Requests that share the bound of `lane`: those of all levels, or those of low priority. */

@@ -39,7 +39,19 @@ describe('loadSettings', () => {
       explainer: expect.objectContaining({ kind: undefined, samples: 'auto', seed: 0 }) as object,
       executor: { isolation: 'auto', stopTimeoutMs: 1000 },
       engine: { onnxBinding: 'auto', provider: 'auto', intraOpThreads: 0, interOpThreads: 1 },
-      scheduler: { instances: 0, maxQueueSize: 1000, requestTimeoutMs: 300_000 },
+      scheduler: {
+        instances: 0,
+        batching: 'auto',
+        maxBatchSize: 32,
+        preferredBatchSize: undefined,
+        maxQueueDelayMs: 0,
+        priorityLevels: 1,
+        defaultPriority: 1,
+        queueTimeoutMs: Infinity,
+        queueTimeoutAction: 'reject',
+        maxQueueSize: 1000,
+        requestTimeoutMs: 300_000,
+      },
       repository: { loadTimeoutMs: 600_000, warmUp: 'auto' },
       cache: { maxBytes: 0, ttlMs: Infinity },
       http: {
@@ -160,7 +172,7 @@ describe('loadSettings', () => {
   });
 });
 
-const VALUES: Readonly<Record<string, string>> = { model_dir: '/somewhere', handler: '/somewhere', explainer: 'occlusion' };
+const VALUES: Readonly<Record<string, string>> = { model_dir: '/somewhere', handler: '/somewhere', explainer: 'occlusion', preferred_batch_size: '8,4' };
 
 describe('SECTIONS', () => {
   it('give every option a name of its own, also among aliases and flags of KServe', () => {

@@ -1,0 +1,11 @@
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { SILENT_LOGGER } from '../../src/core/context.ts';
+import { StopSource } from '../../src/core/stop-signal.ts';
+import { tensorToBytes } from '../../src/core/tensor-bytes.ts';
+import { allocateData, type Tensor } from '../../src/core/tensor.ts';
+import type { EngineSession } from '../../src/engine/index.ts';
+import { onnxEngine } from '../../src/engine/onnx/index.ts';
+import { probeRows } from '../../src/pipeline/row-probe.ts';
+import { RowRuns } from '../../src/pipeline/row-runs.ts';
+import { isClose } from '../support/vectors.ts';
