@@ -1,6 +1,7 @@
 import type { Logger } from '../core/context.ts';
 import { ServingError } from '../core/errors.ts';
 import type { Capabilities, Signature } from '../core/metadata.ts';
+import { settledWithin } from '../core/settled-within.ts';
 import { whyNoRows } from '../core/rows.ts';
 import type { LoadedModel } from '../executor/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
@@ -10,7 +11,6 @@ import type { ModelLocation, ModelVersion } from './layout.ts';
 import { specify, type SpecDependencies, type SpecOptions } from './model-spec.ts';
 import type { ServedModel } from './repository.ts';
 import { warmUp, type WarmUpOptions } from './warm-up.ts';
-import { within } from './within.ts';
 
 export interface LoadOptions extends SpecOptions, Pick<WarmUpOptions, 'warmUp'> {
   readonly loadTimeoutMs: number;
@@ -86,7 +86,7 @@ export class LoadedVersion implements ServedModel {
     const failed = (error: unknown): void => {
       this.#log.warn({ err: error, model: this.name, version: this.version }, 'Model was not freed cleanly');
     };
-    await within(this.#model.unload().catch(failed), left());
+    await settledWithin(this.#model.unload().catch(failed), left());
     await this.#lease.end(left()).catch(failed);
   }
 }

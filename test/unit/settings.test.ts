@@ -172,7 +172,12 @@ describe('loadSettings', () => {
   });
 });
 
-const VALUES: Readonly<Record<string, string>> = { model_dir: '/somewhere', handler: '/somewhere', explainer: 'occlusion', preferred_batch_size: '8,4' };
+const VALUES: Readonly<Record<string, string>> = {
+  model_dir: '/somewhere',
+  handler: '/somewhere',
+  explainer: 'occlusion',
+  preferred_batch_size: '8,4',
+};
 
 describe('SECTIONS', () => {
   it('give every option a name of its own, also among aliases and flags of KServe', () => {
