@@ -1,8 +1,13 @@
 export { BINARY_CONTENT_TYPE, JSON_CONTENT_TYPE, type EncodedBody } from './encoded-body.ts';
 export { checkEventJson, decodeEventEnvelope, encodeEventEnvelope, isJsonType, type AttributeValue, type EventEnvelope } from './cloud-event.ts';
+export { FRAME_HEADER_BYTES, frameFlag, frameLength, writeFrameHeader } from './grpc-frame.ts';
+export { decodeBinaryValue, encodeBinaryValue, isBinaryKey, isMetadataKey, isMetadataText, splitBinaryValues } from './grpc-metadata.ts';
+export { decodeStatusMessage, encodeStatusMessage, STATUS_NAMES, statusCode, statusName, type StatusName } from './grpc-status.ts';
+export { decodeTimeout, encodeTimeout } from './grpc-timeout.ts';
 export { decodePredictRequest, type DecodePredictOptions, type PredictRequest } from './v1-request.ts';
 export { decodeOpenPredictRequest, decodePredictResponse, encodePredictRequest } from './v1-call.ts';
 export { encodePredictResponse, formOfAnswer, type PredictForm } from './v1-response.ts';
+export { decodeMessage, encodeMessage, type FieldSchema, type MessageSchema } from './proto-schema.ts';
 export { HEADER_LENGTH_HEADER, parseHeaderLength } from './v2-header-length.ts';
 export { encodeInferRequest, encodeInferResponse } from './v2-json-encode.ts';
 export { decodeInferRequest, type DecodeInferOptions } from './v2-json-request.ts';
