@@ -62,7 +62,7 @@ export async function startServer(
     {
       repository,
       observer: metrics.requests,
-      statistics: metrics.statistics,
+      statistics: (model, version) => metrics.statistics(model, version),
       ...(settings.cache.maxBytes === 0 ? {} : { cache: createResponseCache(settings.cache, metrics.requests) }),
       ...(explainer === undefined ? {} : { explainer }),
       ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),

@@ -113,7 +113,7 @@ export class StatisticsBook {
 
   of(model: string, version: string): StatisticsRecorder {
     let byVersion = this.#byModel.get(model);
-    if (byVersion === undefined) this.#byModel.set(model, (byVersion = new Map()));
+    if (byVersion === undefined) this.#byModel.set(model, (byVersion = new Map<string, StatisticsRecorder>()));
     let recorder = byVersion.get(version);
     if (recorder === undefined) byVersion.set(version, (recorder = new StatisticsRecorder(model, version)));
     return recorder;

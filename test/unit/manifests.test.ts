@@ -44,9 +44,9 @@ describe('crdProblems', () => {
     expect(crdProblems(serviceWith(container)).join('\n')).toContain(problem);
   });
 
-  it('finds a missing name of the kind', () => {
-    const { metadata: _, ...nameless } = serviceWith({});
-    expect(crdProblems(nameless as Manifest)).toEqual(["/: must have required property 'metadata'"]);
+  it('finds that the metadata are missing', () => {
+    const nameless = { ...serviceWith({}), metadata: undefined } as unknown as Manifest;
+    expect(crdProblems(nameless)).toEqual(["/: must have required property 'metadata'"]);
   });
 
   it('throws for a kind whose schema is not there', () => {
