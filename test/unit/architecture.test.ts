@@ -27,7 +27,7 @@ const STEPS = [
 /** One home for each outside library. */
 const LIBRARY_HOMES: Readonly<Record<string, readonly string[]>> = {
   express: ['protocol/http'],
-  '@grpc/grpc-js': ['protocol/v2-grpc', 'client'],
+  '@grpc/grpc-js': ['protocol/v2-grpc'],
   '@grpc/proto-loader': ['protocol/v2-grpc'],
   '@grpc/reflection': ['protocol/v2-grpc'],
   protobufjs: ['protocol/v2-grpc'],
