@@ -60,14 +60,14 @@ export async function startServer(
       ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),
     },
   );
-  const http = createRestFrontend(settings, log, metrics, dataplane);
   const grpc = settings.server.enableGrpc ? createGrpcFrontend(settings, log, metrics, dataplane) : undefined;
-  const { host, httpPort } = settings.server;
+  const http = createRestFrontend(settings, log, metrics, dataplane, grpc);
+  const { host, port, httpPort } = settings.server;
   try {
     await Promise.all([repository.start(signal), http.prepare()]);
-    const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, httpPort), grpc?.start()]);
+    const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, port ?? httpPort), port === undefined ? grpc?.start() : undefined]);
     const httpUrl = urlOf('http', host, httpPortTaken);
-    const grpcUrl = grpcPortTaken === undefined ? undefined : urlOf('grpc', host, grpcPortTaken);
+    const grpcUrl = grpc === undefined ? undefined : urlOf('grpc', host, grpcPortTaken ?? httpPortTaken);
     const healthTimer = setInterval(() => grpc?.refreshHealth(), HEALTH_REFRESH_MS).unref();
     let stopped: Promise<void> | undefined;
     return {
@@ -151,15 +151,23 @@ function surroundingsOf({ env, heapMb }: Settings['handler']): { readonly extraE
 
 type Dataplane = ReturnType<typeof createDataplane>;
 
-function createRestFrontend(settings: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane): HttpFrontend {
+function createRestFrontend(settings: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane, grpc: GrpcFrontend | undefined): HttpFrontend {
   const deps = { dataplane, maxJsonDepth: settings.http.maxJsonDepth, events: settings.http };
   const routes = [...createV2Routes(deps), ...createV1Routes(deps), createMetricsRoute((accept) => metrics.render(accept))];
   const openApi = createOpenApiRoute({ title: 'kserve-node', version: VERSION, routes, schemas: { ...V2_SCHEMAS, ...V1_SCHEMAS } });
-  return createHttpFrontend(settings.http, { routes: [...routes, openApi], log, observer: metrics.http });
+  return createHttpFrontend(settings.http, {
+    routes: [...routes, openApi],
+    log,
+    observer: metrics.http,
+    ...(grpc === undefined ? {} : { grpc: grpc.streams }),
+  });
 }
 
-function createGrpcFrontend({ server, grpc }: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane): GrpcFrontend {
-  return createGrpcServer({ ...grpc, host: server.host, port: server.grpcPort }, { dataplane, log, observer: metrics.grpc });
+function createGrpcFrontend({ server, grpc, http }: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane): GrpcFrontend {
+  return createGrpcServer(
+    { ...http, ...grpc, stallTimeoutMs: http.bodyTimeoutMs, host: server.host, port: server.grpcPort },
+    { dataplane, log, observer: metrics.grpc },
+  );
 }
 
 interface Stages {

@@ -90,10 +90,10 @@ function findContradictions({ server, handler, predictor }: Read, problems: read
   return [...(hasNoModel ? [NO_MODEL] : []), ...contradictionsOfServer(server), ...contradictionsOfModel(server, handler, predictor)];
 }
 
-function contradictionsOfServer({ enableGrpc, httpPort, grpcPort, lameDuck, gracePeriodMs }: Read['server']): string[] {
+function contradictionsOfServer({ enableGrpc, port, httpPort, grpcPort, lameDuck, gracePeriodMs }: Read['server']): string[] {
   const problems: string[] = [];
-  if (enableGrpc && grpcPort !== undefined && grpcPort !== 0 && grpcPort === httpPort) {
-    problems.push(`--grpc_port: expected another port than --http_port, got ${grpcPort} for both`);
+  if (enableGrpc && port === undefined && grpcPort !== undefined && grpcPort !== 0 && grpcPort === httpPort) {
+    problems.push(`--grpc_port: expected another port than --http_port, got ${grpcPort} for both; --port=${grpcPort} serves both on one`);
   }
   if (typeof lameDuck === 'number' && gracePeriodMs !== undefined && lameDuck >= gracePeriodMs) {
     problems.push(`--lame_duck_seconds: expected less than --grace_period_seconds (${gracePeriodMs / 1000}), got ${lameDuck / 1000}`);

@@ -115,7 +115,7 @@ function describeStartFailure(error: unknown, { server }: Settings): string | un
   const fault = LISTEN_FAULTS[String(error.code)];
   if (fault === undefined) return undefined;
   const port = 'port' in error ? Number(error.port) : undefined;
-  const option = port === server.grpcPort ? '--grpc_port' : '--http_port';
+  const option = server.port !== undefined ? '--port' : port === server.grpcPort ? '--grpc_port' : '--http_port';
   const isAddress = error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND';
   const where = `${server.host}${port === undefined ? '' : `:${port}`}`;
   return `Cannot listen on ${where}: ${fault}, choose another ${isAddress ? '--host' : option}`;

@@ -9,6 +9,7 @@ export * from './http2-frame.ts';
 export { decodePredictRequest, type DecodePredictOptions, type PredictRequest } from './v1-request.ts';
 export { decodePredictResponse, encodePredictRequest } from './v1-call.ts';
 export { encodePredictResponse, formOfAnswer, type PredictForm } from './v1-response.ts';
+export { decodeMessage, encodeMessage, type FieldSchema, type MessageSchema } from './proto-schema.ts';
 export { HEADER_LENGTH_HEADER, parseHeaderLength } from './v2-header-length.ts';
 export { encodeInferRequest, encodeInferResponse } from './v2-json-encode.ts';
 export { decodeInferRequest, type DecodeInferOptions } from './v2-json-request.ts';

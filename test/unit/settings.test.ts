@@ -27,6 +27,7 @@ describe('loadSettings', () => {
         modelDir: '/mnt/models',
         modelName: undefined,
         host: '0.0.0.0',
+        port: undefined,
         httpPort: 8080,
         grpcPort: 8081,
         enableGrpc: true,
@@ -127,7 +128,7 @@ describe('loadSettings', () => {
       'unknown flag --http_prot, did you mean --http_port?',
       '--isolation: expected auto, inline or process, got "thread"',
       '--model_dir=DIR is required: directory that holds the model, or one sub-directory for each of several models; or give --handler or --predictor_host',
-      '--grpc_port: expected another port than --http_port, got 9000 for both',
+      '--grpc_port: expected another port than --http_port, got 9000 for both; --port=9000 serves both on one',
       '--lame_duck_seconds: expected less than --grace_period_seconds (30), got 30',
     ]);
     expect(problemsOf(['--model_dir=/m', '--grpc_port=8080'])).toHaveLength(1);
@@ -155,7 +156,7 @@ describe('loadSettings', () => {
   });
 });
 
-const VALUES: Readonly<Record<string, string>> = { model_dir: '/somewhere', handler: '/somewhere', explainer: 'occlusion' };
+const VALUES: Readonly<Record<string, string>> = { model_dir: '/somewhere', handler: '/somewhere', explainer: 'occlusion', port: '8080' };
 
 describe('SECTIONS', () => {
   it('give every option a name of its own, also among aliases and flags of KServe', () => {

@@ -89,6 +89,17 @@ export interface CallOptions {
   readonly deadline?: number;
 }
 
+export const OPTIONS: GrpcServerOptions = {
+  host: '127.0.0.1',
+  port: 0,
+  maxReceiveBytes: 8 << 20,
+  maxSendBytes: 8 << 20,
+  stallTimeoutMs: 60_000,
+  maxHeaderBytes: 16 * 1024,
+  headerTimeoutMs: 10_000,
+  maxConnections: 1000,
+};
+
 /** Server and client of one test; `close` ends both. */
 export class Rig {
   readonly dataplane: FakeDataplane;
@@ -98,8 +109,7 @@ export class Rig {
 
   static async start(options: Partial<GrpcServerOptions> = {}, deps: Partial<GrpcDependencies> = {}): Promise<Rig> {
     const dataplane = new FakeDataplane();
-    const limits = { maxReceiveBytes: 8 << 20, maxSendBytes: 8 << 20 };
-    const server = createGrpcServer({ host: '127.0.0.1', port: 0, ...limits, ...options }, { dataplane, log: SILENT_LOGGER, ...deps });
+    const server = createGrpcServer({ ...OPTIONS, ...options }, { dataplane, log: SILENT_LOGGER, ...deps });
     return new Rig(dataplane, server, await server.start());
   }
 
