@@ -28,7 +28,6 @@ const STEPS = [
 /** One home for each outside library. */
 const LIBRARY_HOMES: Readonly<Record<string, readonly string[]>> = {
   express: ['protocol/http'],
-  '@grpc/grpc-js': ['client'],
   'node:child_process': ['executor'],
   cloudevents: ['protocol/http'],
   esbuild: ['cli'],
