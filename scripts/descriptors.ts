@@ -20,7 +20,7 @@ export async function renderDescriptors(files: readonly string[]): Promise<strin
   const rendered: Record<string, string> = {};
   for (const file of files) {
     const definitions = await load(fileURLToPath(new URL(`../protos/${file}`, import.meta.url)), { keepCase: true });
-    const [bytes] = Object.values(definitions).flatMap(({ fileDescriptorProtos }) => fileDescriptorProtos as Buffer[]);
+    const [bytes] = Object.values(definitions).flatMap((definition) => ('format' in definition ? (definition.fileDescriptorProtos as Buffer[]) : []));
     if (bytes === undefined) throw new Error(`No descriptor of ${file}`);
     rendered[file] = asProtocWrites(bytes, file).toString('base64');
   }
