@@ -4,7 +4,15 @@ import type { Capabilities, Signature } from '../core/metadata.ts';
 import { whyNoRows } from '../core/rows.ts';
 import type { LoadedModel } from '../executor/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
-import { createScheduler, type BatchPolicy, type Clock, type QueuePolicy, type Scheduler, type SchedulerObserver } from '../scheduler/index.ts';
+import {
+  createScheduler,
+  type BatchPolicy,
+  type Clock,
+  type QueuePolicy,
+  type RunSlots,
+  type Scheduler,
+  type SchedulerObserver,
+} from '../scheduler/index.ts';
 import type { ExecutorLease } from './executor-pool.ts';
 import type { ModelLocation, ModelVersion } from './layout.ts';
 import { specify, type SpecDependencies, type SpecOptions } from './model-spec.ts';
@@ -23,6 +31,8 @@ export interface LoadDependencies extends SpecDependencies {
   readonly lease: (spec: PipelineSpec) => ExecutorLease;
   /** Connects telemetry to the queue of one model. */
   readonly observeModel?: (modelName: string) => SchedulerObserver;
+  /** Of the runs in this process, shared by its models. */
+  readonly inlineSlots?: RunSlots;
   readonly clock?: Clock;
 }
 
@@ -122,7 +132,13 @@ export async function loadVersion(
         ...(options.batchPolicy === undefined ? {} : { batching: options.batchPolicy }),
         ...(options.queuePolicy === undefined ? {} : { queue: options.queuePolicy }),
       },
-      { runner: model, log, ...(observer === undefined ? {} : { observer }), ...(deps.clock === undefined ? {} : { clock: deps.clock }) },
+      {
+        runner: model,
+        log,
+        ...slotsFor(model, lease, deps),
+        ...(observer === undefined ? {} : { observer }),
+        ...(deps.clock === undefined ? {} : { clock: deps.clock }),
+      },
     );
     return new LoadedVersion(name, version, scheduler, model, lease, log);
   } catch (error) {
@@ -133,6 +149,12 @@ export async function loadVersion(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** User code mostly waits, and its calls of the engine have a gate of their own. */
+function slotsFor(model: LoadedModel, { executor }: ExecutorLease, { inlineSlots }: LoadDependencies): { readonly slots?: RunSlots } {
+  const shares = executor.isolation === 'inline' && model.capabilities.runsUserCode !== true;
+  return shares && inlineSlots !== undefined ? { slots: inlineSlots } : {};
 }
 
 /** `work`, or the signal's reason as soon as it aborts; a result that comes later is given to `discard`. */
