@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Logger } from './core/context.ts';
+import { createResponseCache } from './cache/index.ts';
+import type { Logger, RequestContext } from './core/context.ts';
 import { createDataplane } from './dataplane/index.ts';
 import { createPredictorHealth, toPredictorOptions, type PredictorHealth } from './engine/index.ts';
 import { createInlineExecutor, createProcessExecutor } from './executor/index.ts';
@@ -48,7 +49,12 @@ export async function startServer(
   const { log } = deps;
   const metrics = createMetrics({ version: VERSION }, { log });
   const repository = createModelRepository(settings, deps, metrics);
-  const explainer = await createExplainer(settings.explainer, { log });
+  const { enableLatencyLogging } = settings.telemetry;
+  const explained = (model: string, ctx: RequestContext, ms: number): void => {
+    metrics.explained(model, ms);
+    if (enableLatencyLogging) createLatencyLog(log, model).explained(ctx, ms);
+  };
+  const explainer = await createExplainer(settings.explainer, { log, observer: { explained } });
   const predictorHealth = await watchPredictor(settings, log);
   const { requestTimeoutMs } = settings.scheduler;
   const dataplane = createDataplane(
@@ -56,6 +62,8 @@ export async function startServer(
     {
       repository,
       observer: metrics.requests,
+      statistics: metrics.statistics,
+      ...(settings.cache.maxBytes === 0 ? {} : { cache: createResponseCache(settings.cache, metrics.requests) }),
       ...(explainer === undefined ? {} : { explainer }),
       ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),
     },
@@ -105,8 +113,8 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
     intraOpThreads: engine.intraOpThreads,
     poolSize,
   });
-  const observeModel = (name: string): SchedulerObserver => ({
-    ...metrics.queue(name),
+  const observeModel = (name: string, version: string): SchedulerObserver => ({
+    ...metrics.queue(name, version),
     ...(settings.telemetry.enableLatencyLogging ? createLatencyLog(log, name) : {}),
   });
   const recycled = (name: string): void => {
@@ -134,6 +142,7 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
       isolation: executor.isolation,
       instances,
       loadTimeoutMs: settings.repository.loadTimeoutMs,
+      warmUp: settings.repository.warmUp,
       maxQueueSize: scheduler.maxQueueSize,
       batching: { mode: scheduler.batching, maxBatchSize: scheduler.maxBatchSize },
       ...policiesOf(scheduler),

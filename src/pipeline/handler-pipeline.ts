@@ -47,6 +47,8 @@ class HandlerPipeline implements Pipeline {
       accepts: (handler.accepts ?? []).map((type) => type.toLowerCase()),
       explains: handler.explain !== undefined,
       runsUserCode: true,
+      // A predictor elsewhere may be another one by the next request.
+      ...(handler.isPure === true && model?.isElsewhere !== true ? { isPure: true } : {}),
     };
     this.platform = model?.platform ?? 'kserve-node_handler';
     this.properties = { ...model?.properties, handler: parts.file };

@@ -2,7 +2,7 @@ import type { Batch, BatchMember, BatchResult, Settled } from '../core/batch.ts'
 import type { Logger } from '../core/context.ts';
 import { modelNotReady, toServingError, type ServingError } from '../core/errors.ts';
 import type { InferRequest, InferResponse } from '../core/infer.ts';
-import { NO_CAPABILITIES } from '../core/metadata.ts';
+import { NO_CAPABILITIES, type Capabilities } from '../core/metadata.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { EngineSession } from '../engine/index.ts';
 import { checkInputs } from './check-inputs.ts';
@@ -17,8 +17,11 @@ export function createPipeline(model: Model, session: EngineSession, log: Logger
   return new SessionPipeline(model, session, log);
 }
 
+/** Files that do not change while they are loaded, and no code but the engine's. */
+const COMPUTES: Capabilities = { ...NO_CAPABILITIES, isPure: true };
+
 class SessionPipeline implements Pipeline {
-  readonly capabilities = NO_CAPABILITIES;
+  readonly capabilities = COMPUTES;
   /** What ended the process once would end it again: a native run has no state that a second attempt could find changed. */
   readonly isRetryable = false;
   readonly #model: Model;

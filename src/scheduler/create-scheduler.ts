@@ -252,7 +252,7 @@ class QueueScheduler implements Scheduler {
       if (answer === undefined)
         pending.fail(new ServingError('internal', `Cannot answer request for model "${this.#modelName}": its run gave no answer`));
       else if (answer.ok) {
-        this.#observer.answered?.(pending.ctx, startedAt - pending.submittedAt, result.timings);
+        if (!pending.isInternal) this.#observer.answered?.(pending.ctx, startedAt - pending.submittedAt, result.timings);
         pending.resolve(answer.value);
       } else pending.fail(answer.error);
     }

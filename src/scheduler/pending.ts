@@ -31,6 +31,8 @@ export class Pending extends StopSource implements BatchMember, FifoLinks<Pendin
   queue: Fifo<Pending>;
   readonly verb: Verb;
   readonly request: InferRequest;
+  /** Asked for by the server itself, on behalf of a request that has a record of its own. */
+  readonly isInternal: boolean;
   /** On the scheduler's clock. */
   readonly deadline: number;
   /** When it leaves the queue without an answer of the model; not after `deadline`. */
@@ -46,7 +48,7 @@ export class Pending extends StopSource implements BatchMember, FifoLinks<Pendin
   #form: string | undefined;
 
   constructor(
-    { verb, request }: Job,
+    { verb, request, priority }: Job,
     queue: Fifo<Pending>,
     ctx: RequestContext,
     submittedAt: number,
@@ -59,6 +61,7 @@ export class Pending extends StopSource implements BatchMember, FifoLinks<Pendin
     this.queue = queue;
     this.verb = verb;
     this.request = request;
+    this.isInternal = priority === 'low';
     this.deadline = ctx.deadline;
     this.waitsUntil = Math.min(ctx.deadline, limits.waitsUntil);
     this.delayedAt = limits.delayedAt;

@@ -55,7 +55,7 @@ export interface SchedulerObserver {
   executed?(execution: Execution): void;
   /** User code counted or measured something while a batch ran. */
   measured?(measurements: readonly Measurement[]): void;
-  /** A request has its answer; after `batchFinished`. */
+  /** A request has its answer; after `batchFinished`. Not for those of low priority, which belong to another request. */
   answered?(ctx: RequestContext, waitMs: number, timings: StageTimings): void;
   /** The scheduler itself gave the request up: overloaded, deadline_exceeded, cancelled or server_not_ready. */
   rejected?(reason: ErrorReason): void;
