@@ -12,7 +12,7 @@ import { createV1Routes, V1_SCHEMAS } from './protocol/v1-rest/index.ts';
 import { createGrpcServer, type GrpcFrontend } from './protocol/v2-grpc/index.ts';
 import { createV2Routes, V2_SCHEMAS } from './protocol/v2-rest/index.ts';
 import { createRepository, type CreateExecutor, type ModelRepository } from './repository/index.ts';
-import { cpuQuota, resolveBudget, type BatchPolicy, type QueuePolicy, type SchedulerObserver } from './scheduler/index.ts';
+import { cpuQuota, resolveBudget, sharedSlots, type BatchPolicy, type QueuePolicy, type SchedulerObserver } from './scheduler/index.ts';
 import type { Settings } from './settings.ts';
 import { createLatencyLog, createMetrics, type Metrics } from './telemetry/index.ts';
 
@@ -106,11 +106,12 @@ async function watchPredictor({ predictor, server }: Settings, log: Logger): Pro
 function createModelRepository(settings: Settings, { log, env }: ServerDependencies, metrics: Metrics): ModelRepository {
   const { engine, executor, handler, scheduler, server } = settings;
   const predictor = toPredictorOptions(settings.predictor);
+  const poolSize = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE);
   const { instances, intraOpThreads } = resolveBudget({
     cpus: cpuQuota(),
     instances: scheduler.instances,
     intraOpThreads: engine.intraOpThreads,
-    poolSize: Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE),
+    poolSize,
   });
   const observeModel = (name: string, version: string): SchedulerObserver => ({
     ...metrics.queue(name, version),
@@ -150,7 +151,7 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
       isWatching: handler.watch,
       engineOptions: { onnxBinding: engine.onnxBinding, provider: engine.provider, intraOpThreads, interOpThreads: engine.interOpThreads },
     },
-    { createExecutor, observeModel, log, observer: { recycled } },
+    { createExecutor, observeModel, log, observer: { recycled }, inlineSlots: sharedSlots(poolSize) },
   );
 }
 

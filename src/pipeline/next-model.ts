@@ -8,8 +8,7 @@ import { checkInputs } from './check-inputs.ts';
 import { checkOutputs } from './check-outputs.ts';
 import { EngineGate } from './engine-gate.ts';
 import { NextGate } from './next-gate.ts';
-import type { PipelineSpec } from './pipeline.ts';
-import { RowRuns } from './row-runs.ts';
+import { RowRuns, type RowRunsOptions } from './row-runs.ts';
 
 /** What answers when a handler calls `next`: an engine here, or a predictor elsewhere. */
 export interface NextModel {
@@ -30,7 +29,7 @@ export interface NextModel {
 
 /** Owns the session from now on. Calls that wait their turn share runs where their rows can. */
 export function sessionModel(
-  { modelName, batching }: Pick<PipelineSpec, 'modelName' | 'batching'>,
+  { modelName, batching }: Pick<RowRunsOptions, 'modelName' | 'batching'>,
   session: EngineSession,
   engineRuns: number,
   log: Logger,

@@ -26,7 +26,9 @@ const TOTAL_ROWS = TRIALS.reduce((total, { length }) => total + length, ROWS + 1
 const MOST_MS = 2000;
 
 /** A row in company may take so much of its time alone: what merging spares outside of the engine, and runs that fight for the same processors, tip the scales. */
-const PAYS_BELOW = 1.15;
+const PAYS_BELOW = 1.3;
+/** The shortest time is the model's own, longer ones are a busy machine's: before merging is given up for its time it gets so many chances more. */
+const RETRIES = 4;
 
 /** Runs grow as long as what their fixed part adds to a row is more than this of the row's own time: further rows would only wait for each other. */
 const FIXED_PART = 0.05;
@@ -71,10 +73,14 @@ export async function probeRows(session: EngineSession, sample: readonly Tensor[
         if (difference !== undefined) return no(`rows are not independent: ${difference}`);
       }
     }
+    const [eight] = TRIALS.filter(({ length }) => length === TIMED_ROWS).map((trial) => mergeRows(trial.map((row) => rows[row] ?? [])));
+    for (let round = 0; round < RETRIES && mergedMs >= PAYS_BELOW * TIMED_ROWS * aloneMs; round++) {
+      aloneMs = Math.min(aloneMs, (await run(rows[0] ?? [])).ms);
+      mergedMs = Math.min(mergedMs, (await run(eight ?? [])).ms);
+    }
     const ratio = mergedMs / TIMED_ROWS / aloneMs;
-    return ratio < PAYS_BELOW
-      ? { maxRows: rowsFor(aloneMs, mergedMs) }
-      : no(`it does not pay: a row among ${TIMED_ROWS} takes ${ratio.toFixed(2)} of its time alone`);
+    if (ratio < PAYS_BELOW) return { maxRows: rowsFor(aloneMs, mergedMs) };
+    return no(`it does not pay: a row among ${TIMED_ROWS} takes ${ratio.toFixed(2)} of its time alone`);
   } catch (error) {
     if (signal.aborted) throw error;
     return no(error instanceof Error ? error.message : String(error));

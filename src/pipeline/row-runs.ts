@@ -19,7 +19,7 @@ export interface RowBatching {
 export interface RowRunsOptions {
   readonly modelName: string;
   /** Absent: off. */
-  readonly batching: RowBatching | undefined;
+  readonly batching?: RowBatching | undefined;
   /** Answers lie in memory of their own, because user code sees them. */
   readonly copiesRows: boolean;
 }

@@ -5,7 +5,15 @@ import { settledWithin } from '../core/settled-within.ts';
 import { whyNoRows } from '../core/rows.ts';
 import type { LoadedModel } from '../executor/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
-import { createScheduler, type BatchPolicy, type Clock, type QueuePolicy, type Scheduler, type SchedulerObserver } from '../scheduler/index.ts';
+import {
+  createScheduler,
+  type BatchPolicy,
+  type Clock,
+  type QueuePolicy,
+  type RunSlots,
+  type Scheduler,
+  type SchedulerObserver,
+} from '../scheduler/index.ts';
 import type { ExecutorLease } from './executor-pool.ts';
 import type { ModelLocation, ModelVersion } from './layout.ts';
 import { specify, type SpecDependencies, type SpecOptions } from './model-spec.ts';
@@ -24,6 +32,8 @@ export interface LoadDependencies extends SpecDependencies {
   readonly lease: (spec: PipelineSpec) => ExecutorLease;
   /** Connects telemetry to the queue of one model. */
   readonly observeModel?: (modelName: string, version: string) => SchedulerObserver;
+  /** Of the runs in this process, shared by its models. */
+  readonly inlineSlots?: RunSlots;
   readonly clock?: Clock;
 }
 
@@ -124,7 +134,13 @@ export async function loadVersion(
         ...(options.batchPolicy === undefined ? {} : { batching: options.batchPolicy }),
         ...(options.queuePolicy === undefined ? {} : { queue: options.queuePolicy }),
       },
-      { runner: model, log, ...(observer === undefined ? {} : { observer }), ...(deps.clock === undefined ? {} : { clock: deps.clock }) },
+      {
+        runner: model,
+        log,
+        ...slotsFor(model, lease, deps),
+        ...(observer === undefined ? {} : { observer }),
+        ...(deps.clock === undefined ? {} : { clock: deps.clock }),
+      },
     );
     return new LoadedVersion(name, version, scheduler, model, lease, log);
   } catch (error) {
@@ -135,6 +151,12 @@ export async function loadVersion(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** User code mostly waits, and its calls of the engine have a gate of their own. */
+function slotsFor(model: LoadedModel, { executor }: ExecutorLease, { inlineSlots }: LoadDependencies): { readonly slots?: RunSlots } {
+  const shares = executor.isolation === 'inline' && model.capabilities.runsUserCode !== true;
+  return shares && inlineSlots !== undefined ? { slots: inlineSlots } : {};
 }
 
 /** A model that nobody got to see is freed here when it fails. */

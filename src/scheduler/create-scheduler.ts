@@ -7,6 +7,7 @@ import { Fifo } from './fifo.ts';
 import { nextBatch } from './form-batch.ts';
 import { Lanes } from './lanes.ts';
 import { Pending, cancelledByClient, deadlineExceeded, draining, queueFull } from './pending.ts';
+import { UNLIMITED_SLOTS, type RunSlots } from './run-slots.ts';
 import { FIRST_COME, ONE_AT_A_TIME, type BatchPolicy, type QueuePolicy } from './policy.ts';
 import type { BatchRunner, Job, Scheduler, SchedulerObserver } from './scheduler.ts';
 
@@ -25,6 +26,8 @@ export interface SchedulerOptions {
 export interface SchedulerDependencies {
   readonly runner: BatchRunner;
   readonly observer?: SchedulerObserver;
+  /** Shared with the other models of the process; absent: this one has threads of its own. */
+  readonly slots?: RunSlots;
   readonly clock?: Clock;
   readonly log: Logger;
 }
@@ -44,6 +47,7 @@ class QueueScheduler implements Scheduler {
   readonly #log: Logger;
   readonly #batching: BatchPolicy;
   readonly #countsRows: boolean;
+  readonly #slots: typeof UNLIMITED_SLOTS;
   readonly #lanes: Lanes;
   /** Explanations, in a lane of their own beside the model's capacity. */
   readonly #explainQueue = new Fifo<Pending>();
@@ -62,6 +66,9 @@ class QueueScheduler implements Scheduler {
   /** Set while a slot stays free so that a batch fills up. */
   #delayTimer: CancelTimer | undefined;
   #drain: Drain | undefined;
+  readonly #onSlot = (): void => {
+    this.#pump();
+  };
   readonly #onGone = (pending: Pending): void => {
     this.#giveUp(pending, cancelledByClient());
   };
@@ -74,6 +81,7 @@ class QueueScheduler implements Scheduler {
     this.#clock = deps.clock ?? SYSTEM_CLOCK;
     this.#log = deps.log;
     this.#batching = options.batching ?? ONE_AT_A_TIME;
+    this.#slots = deps.slots ?? UNLIMITED_SLOTS;
     this.#countsRows = options.countsRows ?? false;
     this.#lanes = new Lanes(options.queue ?? FIRST_COME);
     this.#lists = [...this.#lanes.all, this.#explainQueue, this.#running];
@@ -103,7 +111,7 @@ class QueueScheduler implements Scheduler {
       const pending = new Pending(job, queue, ctx, now, this.#lanes.limitsOf(job, now), this.#onGone, resolve, reject);
       this.#watchDeadline(pending.waitsUntil, now);
       queue.push(pending);
-      if (this.#hasFreeSlot(queue)) this.#pump();
+      if (this.#hasFreeSlot(queue) || !this.#slots.hasFree) this.#pump();
       else this.#reportDepth();
     });
   }
@@ -138,7 +146,7 @@ class QueueScheduler implements Scheduler {
   /** An explanation needs a model that runs, if not one of its slots. */
   #hasFreeSlot(queue: Fifo<Pending>): boolean {
     if (queue === this.#explainQueue) return !this.#isExplaining && this.#runner.capacity > 0;
-    return this.#batchesInFlight < this.#runner.capacity;
+    return this.#batchesInFlight < this.#runner.capacity && this.#slots.hasFree;
   }
 
   #isIdle(): boolean {
@@ -150,6 +158,10 @@ class QueueScheduler implements Scheduler {
     this.#delayTimer?.();
     this.#delayTimer = undefined;
     while (this.#batchesInFlight < this.#runner.capacity) {
+      if (!this.#slots.hasFree) {
+        if (this.#lanes.size > 0) this.#slots.callWhenFree(this.#onSlot);
+        break;
+      }
       const now = this.#clock.now();
       const lane = this.#lanes.next(now);
       if (lane === undefined || !this.#startBatch(lane, now)) break;
@@ -200,7 +212,10 @@ class QueueScheduler implements Scheduler {
   /** Owns the slot from here until the run has settled, whoever of its members has left meanwhile. */
   async #runBatch(members: readonly Pending[], isExplaining: boolean, startedAt: number): Promise<void> {
     if (isExplaining) this.#isExplaining = true;
-    else this.#batchesInFlight++;
+    else {
+      this.#batchesInFlight++;
+      this.#slots.take();
+    }
     this.#membersInFlight += members.length;
     this.#observer.batchStarted?.(
       members.length,
@@ -219,9 +234,12 @@ class QueueScheduler implements Scheduler {
       this.#log.error({ err: error, model: this.#modelName }, 'Batch was rejected by its executor');
       this.#failAll(members, toServingError(error));
     }
-    if (isExplaining) this.#isExplaining = false;
-    else this.#batchesInFlight--;
     this.#membersInFlight -= members.length;
+    if (isExplaining) this.#isExplaining = false;
+    else {
+      this.#batchesInFlight--;
+      this.#slots.give();
+    }
     this.#pump();
   }
 

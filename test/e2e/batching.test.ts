@@ -31,7 +31,12 @@ async function predictV1(url: string, request: number): Promise<number[]> {
   const row = (name: number, index: number): number[] =>
     Array.from((inputs[name]!.data as BigInt64Array).subarray(index * length, (index + 1) * length), Number);
   const instances = Array.from({ length: rows }, (_, i) => ({ input_ids: row(0, i), attention_mask: row(1, i) }));
-  const reply = await fetch(`${url}/v1/models/bert:predict`, { method: 'POST', body: JSON.stringify({ instances }) });
+  const reply = await fetch(`${url}/v1/models/bert:predict`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ instances }),
+  });
+  if (!reply.ok) throw new Error(`${String(reply.status)}: ${await reply.text()}`);
   const { predictions } = (await reply.json()) as { predictions: { logits: number[] }[] };
   return predictions.flatMap(({ logits }) => logits);
 }
