@@ -43,7 +43,6 @@ const LIBRARY_HOMES: Readonly<Record<string, readonly string[]>> = {
   yauzl: ['storage/archive'],
   koffi: ['engine/native'],
   'onnxruntime-node': ['engine/onnx'],
-  zod: ['options', '*/options.ts', '*-options.ts'],
 };
 
 const SRC = resolve(import.meta.dirname, '../../src');
