@@ -21,7 +21,14 @@ for (const signal of SIGNALS) process.on(signal, endBySignal);
 // A reader that goes away (`kserve-node inspect … | head`) is no reason to stop serving.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
-import('./cli/index.ts')
+interface CliModule {
+  importCli(): Promise<typeof import('./cli/index.ts', { with: { 'resolution-mode': 'import' } })>;
+  /** To be called when what a start needs has run once. Never throws. */
+  keepCompiled(): void;
+}
+const { importCli, keepCompiled } = process.getBuiltinModule('node:module').createRequire(__filename)('./cli-module.cjs') as CliModule;
+
+importCli()
   .then(({ runCli }) =>
     runCli({
       argv: process.argv.slice(2),
@@ -34,6 +41,7 @@ import('./cli/index.ts')
       },
       onExit: (run) => process.once('exit', run),
       exit: (code) => process.exit(code),
+      keepCompiled,
       terminationLogPath: '/dev/termination-log',
     }),
   )

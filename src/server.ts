@@ -119,7 +119,7 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
         metrics.executorRestarted(modelName);
       },
     };
-    const childEntry = new URL('./executor/child.js', import.meta.url);
+    const childEntry = new URL('./child.cjs', import.meta.url);
     const options = { childEntry, stopTimeoutMs: executor.stopTimeoutMs, env };
     return createProcessExecutor(purpose.hasHandler === true ? { ...options, ...surroundingsOf(handler) } : options, {
       log: log.child({ model: modelName }),

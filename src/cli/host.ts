@@ -19,6 +19,8 @@ export interface Host {
   onExit(run: () => void): void;
   /** Ends the process at once. */
   exit(code: number): void;
+  /** To be called when the server has answered: what a start needs has run by then, and the next one takes it as it was compiled. */
+  keepCompiled(): void;
   /** Kubernetes shows what stands in this file as the reason of a pod's end. */
   readonly terminationLogPath: string;
 }

@@ -21,7 +21,8 @@ const STEPS = [
   ['server.ts'],
   ['embed.ts'],
   ['cli'],
-  ['main.cts'],
+  ['cli-module.cts', 'child-module.cts'],
+  ['main.cts', 'child.cts'],
 ];
 
 /** One home for each outside library. */
