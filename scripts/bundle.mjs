@@ -54,7 +54,9 @@ function keepUrls(dist) {
         const inside = relative(dist, path);
         if (inside.startsWith('..')) return undefined;
         const place = JSON.stringify(inside.split(sep).join('/'));
-        return { contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', `$urlOf(${place})`), loader: 'js' };
+        const code = readFileSync(path, 'utf8').replaceAll('import.meta.url', `$urlOf(${place})`);
+        // A script has no import(): what stays outside goes through that of the module which runs it.
+        return { contents: code.replaceAll(/\bimport\((?!\s*['"]\.)/g, '$import('), loader: 'js' };
       });
     },
   };

@@ -7,7 +7,7 @@
 const { readFileSync } = require('node:fs');
 const { join } = require('node:path');
 const { cachedDataVersionTag } = require('node:v8');
-const { constants, Script } = require('node:vm');
+const { Script } = require('node:vm');
 const { crc32 } = require('node:zlib');
 
 const ROLE = '$ROLE';
@@ -28,11 +28,11 @@ exports['$IMPORT'] = async () => {
   sourceSum = crc32(source);
   const cachedData = readCompiled();
   // ASCII alone, as bundled: no need to look for anything else.
-  const text = `(function (exports, require, module, __filename, __dirname) {${source.latin1Slice()}\n})`;
-  script = new Script(text, { filename: FILE, cachedData, importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
+  const text = `(function (exports, require, module, __filename, __dirname, $import) {${source.latin1Slice()}\n})`;
+  script = new Script(text, { filename: FILE, cachedData });
   isKept = cachedData !== undefined && script.cachedDataRejected === false;
   const module = { exports: {} };
-  script.runInThisContext()(module.exports, require, module, FILE, join(__dirname, 'bundle'));
+  script.runInThisContext()(module.exports, require, module, FILE, join(__dirname, 'bundle'), (specifier) => import(specifier));
   return module.exports;
 };
 

@@ -5,6 +5,8 @@
  * CommonJS, because libuv reads UV_THREADPOOL_SIZE at the first use of its thread pool, and Node 20's loader of ES modules reads files on that
  * pool: in an ES module this line came too late and 4 threads ran where 16 were asked for; here 16 run. Models, files and DNS share the pool.
  */
+const mainAt = performance.now();
+
 const { availableParallelism } = process.getBuiltinModule('node:os');
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(16, 2 * availableParallelism() + 4));
 // The SDK's advice on versions of Node, on every start, is for who writes programs, not for who runs this one.
@@ -31,6 +33,7 @@ const { importCli, keepCompiled } = process.getBuiltinModule('node:module').crea
 importCli()
   .then(({ runCli }) =>
     runCli({
+      mainAt,
       argv: process.argv.slice(2),
       env: process.env,
       stdout: process.stdout,

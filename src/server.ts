@@ -13,7 +13,7 @@ import { createV2Routes, V2_SCHEMAS } from './protocol/v2-rest/index.ts';
 import { createRepository, type CreateExecutor, type ModelRepository } from './repository/index.ts';
 import { cpuQuota, resolveBudget, type SchedulerObserver } from './scheduler/index.ts';
 import type { Settings } from './settings.ts';
-import { createLatencyLog, createMetrics, type Metrics } from './telemetry/index.ts';
+import { createLatencyLog, createMetrics, Startup, type Metrics } from './telemetry/index.ts';
 
 const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -27,6 +27,8 @@ export interface ServerDependencies {
   readonly log: Logger;
   /** UV_THREADPOOL_SIZE is read from it, and child processes get a part of it. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Told when the points of the start are passed, up to the first answer. */
+  readonly startup?: Startup;
 }
 
 export interface RunningServer {
@@ -45,9 +47,9 @@ export async function startServer(
   deps: ServerDependencies,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<RunningServer> {
-  const { log } = deps;
+  const { log, startup = new Startup() } = deps;
   const metrics = createMetrics({ version: VERSION }, { log });
-  const repository = createModelRepository(settings, deps, metrics);
+  const repository = createModelRepository(settings, { ...deps, startup }, metrics);
   const explainer = await createExplainer(settings.explainer, { log });
   const predictorHealth = await watchPredictor(settings, log);
   const { requestTimeoutMs } = settings.scheduler;
@@ -55,17 +57,33 @@ export async function startServer(
     { requestTimeoutMs, serverName: 'kserve-node', version: VERSION },
     {
       repository,
-      observer: metrics.requests,
+      observer: {
+        started: metrics.requests.started,
+        finished: (outcome) => {
+          metrics.requests.finished(outcome);
+          if (outcome.reason === 'ok') startup.reached('answer');
+        },
+      },
       ...(explainer === undefined ? {} : { explainer }),
       ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),
     },
   );
+  startup.observe((phase, milliseconds) => {
+    metrics.startupReached(phase, milliseconds / 1000);
+  });
+  const quiet = awaitQuiet(startup);
   const http = createRestFrontend(settings, log, metrics, dataplane);
-  const grpc = settings.server.enableGrpc ? createGrpcFrontend(settings, log, metrics, dataplane) : undefined;
+  const grpc = settings.server.enableGrpc ? createGrpcFrontend(settings, { log, metrics, dataplane, hasTime: quiet }) : undefined;
   const { host, httpPort } = settings.server;
   try {
-    await Promise.all([repository.start(signal), http.prepare()]);
+    await repository.start(signal);
+    startup.reached('models');
     const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, httpPort), grpc?.start()]);
+    startup.reached('listening');
+    // Their answers will not wait for one another: each import is a task of its own.
+    void quiet.then(() => http.complete()).catch((error: unknown) => {
+      log.error({ error }, 'Cannot import express');
+    });
     const httpUrl = urlOf('http', host, httpPortTaken);
     const grpcUrl = grpcPortTaken === undefined ? undefined : urlOf('grpc', host, grpcPortTaken);
     const healthTimer = setInterval(() => grpc?.refreshHealth(), HEALTH_REFRESH_MS).unref();
@@ -86,6 +104,20 @@ export async function startServer(
   }
 }
 
+/** After the ports are open: who waited for that has asked by then. */
+const QUIET_AFTER_MS = 100;
+
+/** Resolves when what a start left out may be imported: after the first answer, or when nobody has asked for a while. */
+function awaitQuiet(startup: Startup): Promise<void> {
+  return new Promise<void>((resolve) => {
+    // The answer is to be written first.
+    startup.observe((phase) => {
+      if (phase === 'answer') setTimeout(resolve, 1);
+      else if (phase === 'listening') setTimeout(resolve, QUIET_AFTER_MS).unref();
+    });
+  });
+}
+
 /** How often a predictor elsewhere is asked whether it is ready. */
 const PREDICTOR_HEALTH_INTERVAL_MS = 5000;
 
@@ -95,7 +127,7 @@ async function watchPredictor({ predictor, server }: Settings, log: Logger): Pro
   return await createPredictorHealth(options, server.modelName ?? 'model', log, { intervalMs: PREDICTOR_HEALTH_INTERVAL_MS });
 }
 
-function createModelRepository(settings: Settings, { log, env }: ServerDependencies, metrics: Metrics): ModelRepository {
+function createModelRepository(settings: Settings, { log, env, startup }: ServerDependencies, metrics: Metrics): ModelRepository {
   const { engine, executor, handler, scheduler, server } = settings;
   const predictor = toPredictorOptions(settings.predictor);
   const { instances, intraOpThreads } = resolveBudget({
@@ -115,6 +147,9 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
     if (purpose.isolation === 'inline') return createInlineExecutor({ log });
     const { modelName } = purpose;
     const observer = {
+      started: () => {
+        startup?.reached('child');
+      },
       lost: () => {
         metrics.executorRestarted(modelName);
       },
@@ -158,8 +193,15 @@ function createRestFrontend(settings: Settings, log: Logger, metrics: Metrics, d
   return createHttpFrontend(settings.http, { routes: [...routes, openApi], log, observer: metrics.http });
 }
 
-function createGrpcFrontend({ server, grpc }: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane): GrpcFrontend {
-  return createGrpcServer({ ...grpc, host: server.host, port: server.grpcPort }, { dataplane, log, observer: metrics.grpc });
+interface GrpcParts {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly dataplane: Dataplane;
+  readonly hasTime: Promise<void>;
+}
+
+function createGrpcFrontend({ server, grpc }: Settings, { log, metrics, dataplane, hasTime }: GrpcParts): GrpcFrontend {
+  return createGrpcServer({ ...grpc, host: server.host, port: server.grpcPort }, { dataplane, log, observer: metrics.grpc, hasTime });
 }
 
 interface Stages {

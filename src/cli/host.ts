@@ -2,6 +2,8 @@ import type { LogDestination } from '../telemetry/index.ts';
 
 /** The process as verbs see it. Only main.cts makes one of the real process; tests make their own. */
 export interface Host {
+  /** When the program began, on the clock of `performance.now()`. */
+  readonly mainAt: number;
   /** Without the program and the script. */
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;

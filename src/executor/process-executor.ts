@@ -188,6 +188,9 @@ class ProcessExecutor implements Executor {
     const session: ChildSession = new ChildSession(
       this.#options,
       {
+        started: () => {
+          this.#observer.started?.();
+        },
         lost: (isBlameless) => {
           this.#lose(session, isBlameless);
         },

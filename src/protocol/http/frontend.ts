@@ -22,8 +22,8 @@ export interface HttpOptions {
 }
 
 export interface HttpFrontend {
-  /** Loads what serving needs (tens of milliseconds of CPU time); `start` does it otherwise. To be called while models load. */
-  prepare(): Promise<void>;
+  /** Imports what the first answers do not need (tens of milliseconds of CPU time). To be called after them; whatever needs it earlier waits for it. */
+  complete(): Promise<void>;
   /** Resolves with the port, which matters for port 0. Rejects with the system's error when it is taken. Once only. */
   start(host: string, port: number): Promise<number>;
   /** From now on replies close their connections. New connections are still taken. */
@@ -49,18 +49,14 @@ export function createHttpFrontend(
 ): HttpFrontend {
   const connections = new Connections(options.bodyTimeoutMs);
   const exchanges = new ExchangeServer(options, { connections, log: deps.log, observer: deps.observer ?? {} });
-  let app: Promise<ExpressApp> | undefined;
+  const app = createExpressApp(deps.routes, exchanges.serve);
   let server: Server | undefined;
   let stopping: Promise<void> | undefined;
 
-  const prepare = (): Promise<ExpressApp> => (app ??= createExpressApp(deps.routes, exchanges.serve));
-
   return {
-    async prepare() {
-      await prepare();
-    },
+    complete: () => app.complete(),
     async start(host, port) {
-      server = createNodeServer(options, await prepare(), connections, deps.log);
+      server = createNodeServer(options, app, connections, deps.log);
       return await listen(server, host, port);
     },
     drain() {

@@ -23,10 +23,15 @@ export interface GrpcDependencies {
   readonly dataplane: Dataplane;
   readonly log: Logger;
   readonly observer?: GrpcObserver;
+  /** The library is loaded when this resolves, or when somebody connects; at once by default. */
+  readonly hasTime?: Promise<unknown>;
 }
 
 export interface GrpcFrontend {
-  /** Takes the port, then loads the gRPC library; resolves with the port once calls are answered. Rejects with one line when the port cannot be had. */
+  /**
+   * Takes the port and resolves with it; the gRPC library is loaded when there is time, and calls wait for it. Rejects with one line when the port cannot be
+   * had.
+   */
   start(): Promise<number>;
   /** Pushes what has changed to health watchers; to be called after models or the server change state. */
   refreshHealth(): void;
@@ -69,6 +74,7 @@ class GrpcServer implements GrpcFrontend {
   /** Every open connection; those that came before the library was loaded wait here. */
   private readonly sockets = new Set<Socket>();
   private running: Running | undefined;
+  private loading: Promise<void> | undefined;
   private isDraining = false;
   private stopped: Promise<void> | undefined;
 
@@ -80,7 +86,8 @@ class GrpcServer implements GrpcFrontend {
       // Errors of a connection are its peer's; `close` follows.
       socket.on('error', () => undefined);
       socket.once('close', () => this.sockets.delete(socket));
-      this.running?.accept(socket);
+      if (this.running !== undefined) this.running.accept(socket);
+      else void this.load();
     });
   }
 
@@ -90,15 +97,33 @@ class GrpcServer implements GrpcFrontend {
     this.listener.on('error', (err) => {
       this.deps.log.error({ err }, 'gRPC connection not accepted');
     });
+    if (this.deps.hasTime === undefined) await this.load();
+    else void this.deps.hasTime.then(() => this.load());
+    return port;
+  }
+
+  /** Never rejects: without the library nothing is served here, and that is logged. */
+  private load(): Promise<void> {
+    return (this.loading ??= this.loadLibrary());
+  }
+
+  private async loadLibrary(): Promise<void> {
+    if (this.stopped !== undefined) return;
     try {
       this.running = await build(this.options, this.deps);
-    } catch (error) {
+    } catch (err) {
+      this.deps.log.error({ err }, 'gRPC cannot be served');
       await this.stop(0);
-      throw error;
+      return;
     }
     if (this.isDraining) this.running.health.drain();
-    if (this.stopped === undefined) for (const socket of this.sockets) this.running.accept(socket);
-    return port;
+    if (this.hasStopped()) this.running.server.forceShutdown();
+    else for (const socket of this.sockets) this.running.accept(socket);
+  }
+
+  /** Asked anew after a wait. */
+  private hasStopped(): boolean {
+    return this.stopped !== undefined;
   }
 
   refreshHealth(): void {

@@ -9,6 +9,7 @@ export class FakeHost implements Host {
   readonly events = new EventEmitter();
   readonly terminationLogPath: string;
   readonly exits: number[] = [];
+  readonly mainAt = 0;
   keepsCompiled = 0;
   listenersAtRelease: readonly (string | symbol)[] = [];
   readonly stdout: LogDestination;
