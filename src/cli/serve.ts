@@ -18,12 +18,13 @@ export async function runServe(args: readonly string[], host: Host, start?: Star
   const loaded = loadSettings({ argv: args, env: host.env, readFile: (path) => readFileSync(path, 'utf8') });
   if (!loaded.ok) return refuseOptions(loaded.problems, host);
   const { settings, warnings } = loaded;
-  const stderr = gatherLines(host.stderr, (flush) => {
-    host.onExit(flush);
-  });
+  let flushLines = (): void => undefined;
+  const stderr = gatherLines(host.stderr, (flush) => (flushLines = flush));
   startup.reached('options');
-  const { log, complete } = createStartLogger(settings.telemetry, stderr, (flush) => {
-    host.onExit(flush);
+  const { log, complete, flush } = createStartLogger(settings.telemetry, stderr);
+  host.onExit(() => {
+    flush();
+    flushLines();
   });
   const supervision = supervise(host, log);
   try {

@@ -5,6 +5,8 @@ export interface StartLogger {
   readonly log: Logger;
   /** Writes what was held, with the times at which it was said; from now on records are written before the call returns. */
   complete(): void;
+  /** To be called when the process ends: `complete`, when something is held. */
+  flush(): void;
 }
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
@@ -27,17 +29,17 @@ interface Held {
 
 /**
  * `createLogger` for a process that is to answer soon: the logging library takes longer to import than a small model to load, so that records wait, at most
- * a second, for `complete`. An error, and the end of the process, which `onExit` registers for, wait for nothing.
+ * a second, for `complete`. An error waits for nothing.
  */
-export function createStartLogger(options: LoggerOptions, destination: LogDestination, onExit: (flush: () => void) => void): StartLogger {
+export function createStartLogger(options: LoggerOptions, destination: LogDestination): StartLogger {
   const held = new HeldRecords(options, destination);
-  onExit(() => {
-    if (held.hasSome) held.complete();
-  });
   return {
     log: new HoldingLogger(held, (root) => root),
     complete: () => {
       held.complete();
+    },
+    flush: () => {
+      if (held.hasSome) held.complete();
     },
   };
 }

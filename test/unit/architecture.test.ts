@@ -95,6 +95,8 @@ describe('architecture', () => {
 
   it('imports a folder from outside only through its index.ts, core and option sections excepted', () => {
     const breaches = internal.filter(({ from, to }) => {
+      // What a program starts from is no part of its folder's interface.
+      if (from === 'child-module.cts' && to === 'executor/child.ts') return false;
       if (unitOf(from) === unitOf(to) || to.startsWith('core/') || /(^|[/-])options\.ts$/.test(to) || !to.includes('/')) return false;
       return to !== `${unitOf(to)}/index.ts`;
     });

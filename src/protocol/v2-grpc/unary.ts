@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import { checkProtoMessage } from '../../codec/index.ts';
 import type { Logger, RequestContext } from '../../core/context.ts';
@@ -62,7 +61,7 @@ export class IncomingCall {
 
   /** `id` is the message's own. */
   context(id: string): RequestContext {
-    this.requestId = loggableRequestId(id) ?? (this.requestId || randomUUID());
+    this.requestId = loggableRequestId(id) ?? (this.requestId || process.getBuiltinModule('node:crypto').randomUUID());
     const { headers, deadline, signal } = this;
     return { id: this.requestId, protocol: 'v2-grpc', signal, deadline, headers };
   }
