@@ -1,4 +1,6 @@
 /** The program of a model process, which the process executor starts. CommonJS, as main.cts: it starts sooner. */
+import type * as Child from './executor/child.ts' with { 'resolution-mode': 'import' };
+
 process.title = 'kserve-node model';
 
 // As in main.cts: the old generation stays near what is alive.
@@ -8,8 +10,8 @@ process.getBuiltinModule('node:v8').setFlagsFromString('--heap-growing-percent=2
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
 interface ChildModule {
-  importChild(): Promise<typeof import('./executor/child.ts', { with: { 'resolution-mode': 'import' } })>;
-  keepCompiled(): void;
+  readonly importChild: () => Promise<typeof Child>;
+  readonly keepCompiled: () => void;
 }
 const { importChild, keepCompiled } = process.getBuiltinModule('node:module').createRequire(__filename)('./child-module.cjs') as ChildModule;
 

@@ -5,6 +5,8 @@
  * CommonJS, because libuv reads UV_THREADPOOL_SIZE at the first use of its thread pool, and Node 20's loader of ES modules reads files on that
  * pool: in an ES module this line came too late and 4 threads ran where 16 were asked for; here 16 run. Models, files and DNS share the pool.
  */
+import type * as Cli from './cli/index.ts' with { 'resolution-mode': 'import' };
+
 const mainAt = performance.now();
 
 const { availableParallelism } = process.getBuiltinModule('node:os');
@@ -24,9 +26,9 @@ for (const signal of SIGNALS) process.on(signal, endBySignal);
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 interface CliModule {
-  importCli(): Promise<typeof import('./cli/index.ts', { with: { 'resolution-mode': 'import' } })>;
+  readonly importCli: () => Promise<typeof Cli>;
   /** To be called when what a start needs has run once. Never throws. */
-  keepCompiled(): void;
+  readonly keepCompiled: () => void;
 }
 const { importCli, keepCompiled } = process.getBuiltinModule('node:module').createRequire(__filename)('./cli-module.cjs') as CliModule;
 

@@ -58,7 +58,9 @@ export async function startServer(
     {
       repository,
       observer: {
-        started: metrics.requests.started,
+        started: (model, version) => {
+          metrics.requests.started(model, version);
+        },
         finished: (outcome) => {
           metrics.requests.finished(outcome);
           if (outcome.reason === 'ok') startup.reached('answer');
@@ -81,9 +83,11 @@ export async function startServer(
     const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, httpPort), grpc?.start()]);
     startup.reached('listening');
     // Their answers will not wait for one another: each import is a task of its own.
-    void quiet.then(() => http.complete()).catch((error: unknown) => {
-      log.error({ error }, 'Cannot import express');
-    });
+    void quiet
+      .then(() => http.complete())
+      .catch((error: unknown) => {
+        log.error({ error }, 'Cannot import express');
+      });
     const httpUrl = urlOf('http', host, httpPortTaken);
     const grpcUrl = grpcPortTaken === undefined ? undefined : urlOf('grpc', host, grpcPortTaken);
     const healthTimer = setInterval(() => grpc?.refreshHealth(), HEALTH_REFRESH_MS).unref();

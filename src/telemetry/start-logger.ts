@@ -4,9 +4,9 @@ import { createLogger, type LogDestination, type LoggerOptions } from './logger.
 export interface StartLogger {
   readonly log: Logger;
   /** Writes what was held, with the times at which it was said; from now on records are written before the call returns. */
-  complete(): void;
+  readonly complete: () => void;
   /** To be called when the process ends: `complete`, when something is held. */
-  flush(): void;
+  readonly flush: () => void;
 }
 
 type Level = 'debug' | 'info' | 'warn' | 'error';

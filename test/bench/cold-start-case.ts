@@ -145,7 +145,10 @@ function toReport(times: ReadonlyMap<string, readonly number[]>, starts: number,
     title: 'cold start',
     method:
       `exec to the first right REST answer of digits with a warm page cache, asked every millisecond; median of ${starts} starts in turn. The floor is a bare node:http server with onnxruntime-node.` +
-      [...reports].filter(([, text]) => text.includes('Start-up')).map(([name, text]) => `\n\n${name}, first start:\n\n\`\`\`\n${text.slice(text.indexOf('Start-up')).trim()}\n\`\`\``).join(''),
+      [...reports]
+        .filter(([, text]) => text.includes('Start-up'))
+        .map(([name, text]) => `\n\n${name}, first start:\n\n\`\`\`\n${text.slice(text.indexOf('Start-up')).trim()}\n\`\`\``)
+        .join(''),
     columns: ['server', 'ms to the first answer', 'of its floor'],
     rows: [...times].map(([name, all]) => [
       name,

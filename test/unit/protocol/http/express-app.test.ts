@@ -14,12 +14,9 @@ interface Matched {
 
 const deps = { dataplane: createFakeDataplane(), maxJsonDepth: 20, events: EVENTS };
 const matched: Matched[] = [];
-const app: ExpressApp = createExpressApp(
-  [...createV2Routes(deps), ...createV1Routes(deps)] satisfies readonly HttpRoute[],
-  (request, _, route) => {
-    matched.push({ route, params: { ...(request as { params?: object }).params } });
-  },
-);
+const app: ExpressApp = createExpressApp([...createV2Routes(deps), ...createV1Routes(deps)] satisfies readonly HttpRoute[], (request, _, route) => {
+  matched.push({ route, params: { ...(request as { params?: object }).params } });
+});
 
 async function match(method: string, url: string): Promise<Matched> {
   const { listener, classes } = app;
