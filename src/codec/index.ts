@@ -1,10 +1,11 @@
 export { BINARY_CONTENT_TYPE, JSON_CONTENT_TYPE, type EncodedBody } from './encoded-body.ts';
 export { checkEventJson, decodeEventEnvelope, encodeEventEnvelope, isJsonType, type AttributeValue, type EventEnvelope } from './cloud-event.ts';
 export { decodePredictRequest, type DecodePredictOptions, type PredictRequest } from './v1-request.ts';
-export { decodePredictResponse, encodePredictRequest } from './v1-call.ts';
+export { decodeOpenPredictRequest, decodePredictResponse, encodePredictRequest } from './v1-call.ts';
 export { encodePredictResponse, formOfAnswer, type PredictForm } from './v1-response.ts';
 export { HEADER_LENGTH_HEADER, parseHeaderLength } from './v2-header-length.ts';
 export { encodeInferRequest, encodeInferResponse } from './v2-json-encode.ts';
 export { decodeInferRequest, type DecodeInferOptions } from './v2-json-request.ts';
 export { decodeInferResponse } from './v2-json-response.ts';
 export * from './v2-proto.ts';
+export { encodeStatistics } from './v2-statistics.ts';

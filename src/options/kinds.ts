@@ -45,6 +45,16 @@ export function finite(): Schema<number> {
   );
 }
 
+/** Whole numbers separated by commas, in rising order, each once. */
+export function integers(min: number, max: number): Schema<readonly number[]> {
+  return kind('INT,…', `expected whole numbers from ${min} to ${max}, separated by commas`, (written) => {
+    const list = String(typeof written === 'number' ? written : typeof written === 'string' ? written.trim() : '');
+    if (!/^\d+( ?, ?\d+)*$/.test(list)) return undefined;
+    const values = [...new Set(list.split(',').map(Number))].sort((a, b) => a - b);
+    return values.every((value) => within(value, min, max, Number.isSafeInteger) !== undefined) ? values : undefined;
+  });
+}
+
 /**
  * A time written in seconds, read as whole milliseconds. Limits are seconds. With `zeroIsNone` a 0 is read as Infinity.
  * At most 24 days: timers of Node take no more.

@@ -110,9 +110,14 @@ export class ExchangeServer {
   };
 }
 
+/** Names come from clients: they may be of any length. */
+const MAX_LOGGED_NAME = 128;
+
 function logError(exchange: HttpExchange, error: ServingError): void {
   const status = ERROR_TABLE[error.reason].http;
-  const fields = { method: exchange.method, route: exchange.route, status, reason: error.reason, details: error.details };
+  const { method, route, params } = exchange;
+  const model = params['model']?.slice(0, MAX_LOGGED_NAME);
+  const fields = { method, route, ...(model === undefined ? {} : { model }), status, reason: error.reason, details: error.details };
   const severity = severityOf(error);
   exchange.log[severity](severity === 'error' ? { ...fields, err: rootOf(error) } : fields, error.message);
 }

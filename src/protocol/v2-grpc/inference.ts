@@ -1,5 +1,5 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
-import { decodeModelInferRequestSteps, encodeModelInferResponseSteps, peekModelInferRequest } from '../../codec/index.ts';
+import { decodeModelInferRequestSteps, encodeModelInferResponseSteps, encodeStatistics, peekModelInferRequest } from '../../codec/index.ts';
 import { invalidRequest, ServingError } from '../../core/errors.ts';
 import type { Body, InferRequest } from '../../core/infer.ts';
 import type { TensorMetadata } from '../../core/metadata.ts';
@@ -35,6 +35,10 @@ export function inferenceService(library: LoadedLibrary, deps: UnaryDependencies
       const metadata = dataplane.modelMetadata(name, given(version));
       return { ...metadata, inputs: metadata.inputs.map(wireMetadata), outputs: metadata.outputs.map(wireMetadata) };
     }),
+    // Proto3 knows no absent text: without a name all models are meant, as in Triton.
+    ModelStatistics: decoded(method('ModelStatistics'), ({ name, version }: ModelReference) =>
+      encodeStatistics(dataplane.statistics(given(name), given(version))),
+    ),
     ModelInfer: (message, call) => infer(message, call, dataplane),
     ...repositoryHandlers(method, dataplane),
   };
