@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ERROR_TABLE } from '../src/core/errors.ts';
-import { COMPATIBILITY_FLAGS, CONFIG_FILE_OPTION, flagOf, metavarOf, type Option, type Section } from '../src/options/index.ts';
+import { COMPATIBILITY_FLAGS, CONFIG_FILE_OPTION, flagOf, type Option, type Section } from '../src/options/index.ts';
 import { SECTIONS } from '../src/settings.ts';
 import { METRIC_TABLE } from '../src/telemetry/index.ts';
 import { renderDescriptors } from './descriptors.ts';
@@ -33,7 +33,7 @@ function optionRow(option: Option): string[] {
   ];
   const fallback = option.required ? 'required' : option.default === undefined ? '' : code(option.secret ? '***' : String(option.default));
   return [
-    code(`${flagOf(option.name)}=${metavarOf(option.schema)}`),
+    code(`${flagOf(option.name)}=${option.schema.metavar}`),
     fallback,
     also.length === 0 ? option.doc : `${option.doc} (also ${also.join(', ')})`,
   ];

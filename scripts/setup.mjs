@@ -73,7 +73,7 @@ function isBuilt() {
 
 /** Content, not dates: a checkout gives files new dates. */
 function buildStamp() {
-  const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+  const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/bundle.mjs', 'scripts/bundled-module.cjs'];
   for (const entry of readdirSync(join(ROOT, 'src'), { recursive: true, withFileTypes: true })) {
     if (entry.isFile()) files.push(join(entry.parentPath ?? entry.path, entry.name).slice(ROOT.length));
   }
@@ -90,6 +90,7 @@ function build() {
   rmSync(workspace, { recursive: true, force: true });
   mkdirSync(workspace, { recursive: true });
   run('tsc', process.execPath, [join(MODULES, 'typescript/bin/tsc'), '-p', join(ROOT, 'tsconfig.build.json'), '--outDir', fresh]);
+  run('bundle', process.execPath, [join(ROOT, 'scripts/bundle.mjs'), fresh]);
   writeFileSync(join(fresh, basename(BUILD_STAMP)), stamp);
   if (existsSync(DIST)) renameSync(DIST, old);
   renameSync(fresh, DIST);

@@ -5,6 +5,10 @@
  * CommonJS, because libuv reads UV_THREADPOOL_SIZE at the first use of its thread pool, and Node 20's loader of ES modules reads files on that
  * pool: in an ES module this line came too late and 4 threads ran where 16 were asked for; here 16 run. Models, files and DNS share the pool.
  */
+import type * as Cli from './cli/index.ts' with { 'resolution-mode': 'import' };
+
+const mainAt = performance.now();
+
 const { availableParallelism } = process.getBuiltinModule('node:os');
 process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(16, 2 * availableParallelism() + 4));
 // The SDK's advice on versions of Node, on every start, is for who writes programs, not for who runs this one.
@@ -21,9 +25,17 @@ for (const signal of SIGNALS) process.on(signal, endBySignal);
 // A reader that goes away (`kserve-node inspect … | head`) is no reason to stop serving.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
-import('./cli/index.ts')
+interface CliModule {
+  readonly importCli: () => Promise<typeof Cli>;
+  /** To be called when what a start needs has run once. Never throws. */
+  readonly keepCompiled: () => void;
+}
+const { importCli, keepCompiled } = process.getBuiltinModule('node:module').createRequire(__filename)('./cli-module.cjs') as CliModule;
+
+importCli()
   .then(({ runCli }) =>
     runCli({
+      mainAt,
       argv: process.argv.slice(2),
       env: process.env,
       stdout: process.stdout,
@@ -34,6 +46,7 @@ import('./cli/index.ts')
       },
       onExit: (run) => process.once('exit', run),
       exit: (code) => process.exit(code),
+      keepCompiled,
       terminationLogPath: '/dev/termination-log',
     }),
   )

@@ -14,7 +14,7 @@ import { createV2Routes, V2_SCHEMAS } from './protocol/v2-rest/index.ts';
 import { createRepository, type CreateExecutor, type ModelRepository } from './repository/index.ts';
 import { cpuQuota, resolveBudget, sharedSlots, type BatchPolicy, type QueuePolicy, type SchedulerObserver } from './scheduler/index.ts';
 import type { Settings } from './settings.ts';
-import { createLatencyLog, createMetrics, type Metrics } from './telemetry/index.ts';
+import { createLatencyLog, createMetrics, Startup, type Metrics } from './telemetry/index.ts';
 
 const { version: VERSION } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -28,6 +28,8 @@ export interface ServerDependencies {
   readonly log: Logger;
   /** UV_THREADPOOL_SIZE is read from it, and child processes get a part of it. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Told when the points of the start are passed, up to the first answer. */
+  readonly startup?: Startup;
 }
 
 export interface RunningServer {
@@ -46,9 +48,9 @@ export async function startServer(
   deps: ServerDependencies,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<RunningServer> {
-  const { log } = deps;
+  const { log, startup = new Startup() } = deps;
   const metrics = createMetrics({ version: VERSION }, { log });
-  const repository = createModelRepository(settings, deps, metrics);
+  const repository = createModelRepository(settings, { ...deps, startup }, metrics);
   const { enableLatencyLogging } = settings.telemetry;
   const explained = (model: string, ctx: RequestContext, ms: number): void => {
     metrics.explained(model, ms);
@@ -61,19 +63,37 @@ export async function startServer(
     { requestTimeoutMs, delaysOverdue: settings.scheduler.queueTimeoutAction === 'delay', serverName: 'kserve-node', version: VERSION },
     {
       repository,
-      observer: metrics.requests,
+      observer: {
+        ...metrics.requests,
+        finished: (outcome) => {
+          metrics.requests.finished(outcome);
+          if (outcome.reason === 'ok') startup.reached('answer');
+        },
+      },
       statistics: (model, version) => metrics.statistics(model, version),
       ...(settings.cache.maxBytes === 0 ? {} : { cache: createResponseCache(settings.cache, metrics.requests) }),
       ...(explainer === undefined ? {} : { explainer }),
       ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),
     },
   );
+  startup.observe((phase, milliseconds) => {
+    metrics.startupReached(phase, milliseconds / 1000);
+  });
+  const quiet = awaitQuiet(startup);
   const grpc = settings.server.enableGrpc ? createGrpcFrontend(settings, log, metrics, dataplane) : undefined;
   const http = createRestFrontend(settings, log, metrics, dataplane, grpc);
   const { host, port, httpPort } = settings.server;
   try {
-    await Promise.all([repository.start(signal), http.prepare()]);
+    await repository.start(signal);
+    startup.reached('models');
     const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, port ?? httpPort), port === undefined ? grpc?.start() : undefined]);
+    startup.reached('listening');
+    // Their answers will not wait for one another: each import is a task of its own.
+    void quiet
+      .then(() => http.complete())
+      .catch((error: unknown) => {
+        log.error({ error }, 'Cannot import express');
+      });
     const httpUrl = urlOf('http', host, httpPortTaken);
     const grpcUrl = grpc === undefined ? undefined : urlOf('grpc', host, grpcPortTaken ?? httpPortTaken);
     const healthTimer = setInterval(() => grpc?.refreshHealth(), HEALTH_REFRESH_MS).unref();
@@ -94,6 +114,20 @@ export async function startServer(
   }
 }
 
+/** After the ports are open: who waited for that has asked by then. */
+const QUIET_AFTER_MS = 100;
+
+/** Resolves when what a start left out may be imported: after the first answer, or when nobody has asked for a while. */
+function awaitQuiet(startup: Startup): Promise<void> {
+  return new Promise<void>((resolve) => {
+    // The answer is to be written first.
+    startup.observe((phase) => {
+      if (phase === 'answer') setTimeout(resolve, 1);
+      else if (phase === 'listening') setTimeout(resolve, QUIET_AFTER_MS).unref();
+    });
+  });
+}
+
 /** How often a predictor elsewhere is asked whether it is ready. */
 const PREDICTOR_HEALTH_INTERVAL_MS = 5000;
 
@@ -103,7 +137,7 @@ async function watchPredictor({ predictor, server }: Settings, log: Logger): Pro
   return await createPredictorHealth(options, server.modelName ?? 'model', log, { intervalMs: PREDICTOR_HEALTH_INTERVAL_MS });
 }
 
-function createModelRepository(settings: Settings, { log, env }: ServerDependencies, metrics: Metrics): ModelRepository {
+function createModelRepository(settings: Settings, { log, env, startup }: ServerDependencies, metrics: Metrics): ModelRepository {
   const { engine, executor, handler, scheduler, server } = settings;
   const predictor = toPredictorOptions(settings.predictor);
   const poolSize = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE);
@@ -124,11 +158,14 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
     if (purpose.isolation === 'inline') return createInlineExecutor({ log });
     const { modelName } = purpose;
     const observer = {
+      started: () => {
+        startup?.reached('child');
+      },
       lost: () => {
         metrics.executorRestarted(modelName);
       },
     };
-    const childEntry = new URL('./executor/child.js', import.meta.url);
+    const childEntry = new URL('./child.cjs', import.meta.url);
     const options = { childEntry, stopTimeoutMs: executor.stopTimeoutMs, env };
     return createProcessExecutor(purpose.hasHandler === true ? { ...options, ...surroundingsOf(handler) } : options, {
       log: log.child({ model: modelName }),

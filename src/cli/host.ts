@@ -2,6 +2,8 @@ import type { LogDestination } from '../telemetry/index.ts';
 
 /** The process as verbs see it. Only main.cts makes one of the real process; tests make their own. */
 export interface Host {
+  /** When the program began, on the clock of `performance.now()`. */
+  readonly mainAt: number;
   /** Without the program and the script. */
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -19,6 +21,8 @@ export interface Host {
   onExit(run: () => void): void;
   /** Ends the process at once. */
   exit(code: number): void;
+  /** To be called when the server has answered: what a start needs has run by then, and the next one takes it as it was compiled. */
+  keepCompiled(): void;
   /** Kubernetes shows what stands in this file as the reason of a pod's end. */
   readonly terminationLogPath: string;
 }

@@ -3,7 +3,7 @@ import type { Logger } from '../core/context.ts';
 import { isServingError, ServingError } from '../core/errors.ts';
 import type { RunningServer, ServerDependencies } from '../server.ts';
 import { loadSettings, type Settings } from '../settings.ts';
-import { createLogger, gatherLines, type LogDestination } from '../telemetry/index.ts';
+import { createStartLogger, gatherLines, Startup, type LogDestination } from '../telemetry/index.ts';
 import { renderExample } from './example.ts';
 import { EXIT_FAILED, EXIT_USAGE, type Host } from './host.ts';
 import { supervise, type Supervision } from './supervision.ts';
@@ -13,17 +13,23 @@ export type StartServer = (settings: Settings, deps: ServerDependencies, signal:
 
 /** `serve`: starts the server and returns, with the exit code, when a signal or a fault has ended it. */
 export async function runServe(args: readonly string[], host: Host, start?: StartServer): Promise<number> {
+  const startup = new Startup();
+  startup.reached('main', host.mainAt);
   const loaded = loadSettings({ argv: args, env: host.env, readFile: (path) => readFileSync(path, 'utf8') });
   if (!loaded.ok) return refuseOptions(loaded.problems, host);
   const { settings, warnings } = loaded;
-  const stderr = gatherLines(host.stderr, (flush) => {
-    host.onExit(flush);
+  let flushLines = (): void => undefined;
+  const stderr = gatherLines(host.stderr, (flush) => (flushLines = flush));
+  startup.reached('options');
+  const { log, complete, flush } = createStartLogger(settings.telemetry, stderr);
+  host.onExit(() => {
+    flush();
+    flushLines();
   });
-  const log = await createLogger(settings.telemetry, stderr);
   const supervision = supervise(host, log);
   try {
     for (const warning of warnings) log.warn({}, warning);
-    return await startAndWait({ settings, host, stderr, log }, supervision, start ?? (await import('../server.ts')).startServer);
+    return await startAndWait({ settings, host, stderr, log, startup, complete }, supervision, start ?? (await import('../server.ts')).startServer);
   } finally {
     supervision.release();
   }
@@ -45,12 +51,17 @@ interface Serving {
   /** Where `log` writes; lines that are to stand behind its records go there too. */
   readonly stderr: LogDestination;
   readonly log: Logger;
+  readonly startup: Startup;
+  /** Of the log. */
+  readonly complete: () => void;
 }
 
 async function startAndWait(serving: Serving, supervision: Supervision, start: StartServer): Promise<number> {
-  const { settings, host, log } = serving;
+  const { settings, host, log, startup } = serving;
+  startup.reached('modules');
+  finishLater(serving);
   const giveUp = new AbortController();
-  const starting = start(settings, { log, env: host.env }, giveUp.signal);
+  const starting = start(settings, { log, env: host.env, startup }, giveUp.signal);
   let server: RunningServer | undefined;
   try {
     server = await Promise.race([starting, supervision.ended]);
@@ -72,6 +83,23 @@ async function startAndWait(serving: Serving, supervision: Supervision, start: S
   if (outcome === 'done') return supervision.code();
   log.error(outcome === 'late' ? {} : { error: outcome.error }, 'Could not stop within the grace period');
   return EXIT_FAILED;
+}
+
+/** After the ports are open: who waited for that has asked by then. */
+const QUIET_AFTER_MS = 100;
+
+/** What the first answer does not wait for. */
+function finishLater({ settings, host, startup, complete }: Serving): void {
+  startup.observe((phase) => {
+    if (phase === 'listening') setTimeout(complete, QUIET_AFTER_MS).unref();
+    if (phase !== 'answer') return;
+    // The answer is to be written first.
+    setTimeout(() => {
+      complete();
+      host.keepCompiled();
+      if (settings.server.startupReport) host.stdout.write(startup.render());
+    }, 1);
+  });
 }
 
 async function settlesWithin(work: Promise<unknown>, timeoutMs: number): Promise<'done' | 'late' | { readonly error: unknown }> {

@@ -1,18 +1,22 @@
-import { createHash } from 'node:crypto';
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { FRAME_PROTOCOL } from './frame.ts';
 
 /**
- * Names the build that a child's entry file belongs to: frame protocol and the names, sizes and times of the files beside it. The parent reads it
- * before its first child and each child when it starts, so a program replaced on disk under a running server is noticed. Throws when the folder cannot be read.
+ * Names the build that a child's entry file belongs to: frame protocol and the names, sizes and times of the files beside it and in `bundle` below, whose names
+ * tell their contents. The parent reads it before its first child and each child when it starts, so a program replaced on disk under a running server is
+ * noticed. Throws when the folder cannot be read.
  */
 export function readBuildId(entryPath: string): string {
   const folder = dirname(entryPath);
-  const hash = createHash('sha256').update(`${FRAME_PROTOCOL}\n`);
-  for (const name of readdirSync(folder).sort()) {
-    const { size, mtimeMs } = statSync(join(folder, name));
-    hash.update(`${name} ${size} ${mtimeMs}\n`);
+  const bundle = join(folder, 'bundle');
+  let facts = `${FRAME_PROTOCOL}\n`;
+  for (const place of existsSync(bundle) ? [folder, bundle] : [folder]) {
+    for (const name of readdirSync(place).sort()) {
+      const file = statSync(join(place, name));
+      if (file.isFile()) facts += `${name} ${file.size} ${file.mtimeMs}\n`;
+    }
   }
-  return hash.digest('hex').slice(0, 32);
+  return crc32(facts).toString(16);
 }

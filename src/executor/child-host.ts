@@ -16,6 +16,8 @@ export interface ChildHostDependencies {
   readonly loadPipeline: (spec: PipelineSpec, deps: PipelineDependencies) => Promise<Pipeline>;
   /** Ends the process; the text, when there is one, is for the parent's log. */
   readonly exit: (code: number, lastWords?: string) => void;
+  /** Told after each run. */
+  readonly answered?: () => void;
 }
 
 /** What the process has to ask of the models it runs. */
@@ -125,6 +127,7 @@ class ChildHost implements PipelineHost {
     };
     try {
       send(encodeResult(result));
+      this.#deps.answered?.();
     } catch (error) {
       send(encodeResult(failBatch(batch, new ServingError('model_failed', 'The outputs do not fit one frame', { cause: error }))));
     }

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { Duplex } from 'node:stream';
 import type { Logger } from '../core/context.ts';
 import { isServingError } from '../core/errors.ts';
@@ -42,6 +42,8 @@ export class ChildLink {
 
   constructor(options: ChildLinkOptions, handlers: ChildLinkHandlers, log: Logger) {
     this.#handlers = handlers;
+    // Here and not before: a server without children does not wait for it.
+    const { spawn } = process.getBuiltinModule('node:child_process');
     const child = spawn(process.execPath, [...options.execArgv, options.entry], {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       env: options.env,

@@ -25,6 +25,8 @@ export interface ChildSessionOptions extends ChildLinkOptions {
 export interface ChildSessionHandlers {
   /** The child is gone or about to be killed. Called once, before anything in flight fails, so that nobody sends it more work. Not after `stop`. */
   lost(isBlameless: boolean): void;
+  /** It has said its first word, and belongs to this build. */
+  started(): void;
   /** It has ended after `lost`. */
   ended(end: ChildEnd): void;
 }
@@ -203,8 +205,10 @@ export class ChildSession {
 
   #greet({ build }: Readonly<Record<string, unknown>>): void {
     clearTimeout(this.#helloTimer);
-    if (build === this.#options.buildId) this.#hello.resolve(undefined);
-    else this.kill('it belongs to another build: the program was replaced on disk, restart the server');
+    if (build === this.#options.buildId) {
+      this.#handlers.started();
+      this.#hello.resolve(undefined);
+    } else this.kill('it belongs to another build: the program was replaced on disk, restart the server');
   }
 
   #failAll(end: ChildEnd): void {

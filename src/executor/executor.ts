@@ -39,6 +39,8 @@ export interface Executor {
 
 /** Silent by default; server.ts connects telemetry. */
 export interface ExecutorObserver {
+  /** A process has said its first word. */
+  started?(): void;
   /** A child ended by itself or was killed; `why` is for people. */
   lost?(why: string): void;
   /** All models are up again, `downMs` milliseconds after the loss. */

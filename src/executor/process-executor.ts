@@ -15,7 +15,7 @@ import { loadWhileStopped, throwIfLoadAborted } from './load-abort.ts';
 import type { LoadedInChild } from './loaded-codec.ts';
 
 export interface ProcessExecutorOptions {
-  /** The compiled `executor/child.js`. */
+  /** The program of a child. */
   readonly childEntry: URL | string;
   /** How long a run whose members are all gone may go on before its child is killed; other batches in that child are lost with it. */
   readonly stopTimeoutMs: number;
@@ -189,6 +189,9 @@ class ProcessExecutor implements Executor {
     const session: ChildSession = new ChildSession(
       this.#options,
       {
+        started: () => {
+          this.#observer.started?.();
+        },
         lost: (isBlameless) => {
           this.#lose(session, isBlameless);
         },

@@ -1,19 +1,4 @@
-import { z } from 'zod';
-import { auto, defineSection, integer, oneOf, text, type OptionsOf, type Schema } from '../options/index.ts';
-
-/** Any finite number, for values in the units of a model's input. */
-function finite(): Schema<number> {
-  const error = 'expected a number';
-  const written = z
-    .string({ error })
-    .trim()
-    .regex(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, { error })
-    .transform(Number);
-  return z
-    .union([z.number({ error }), written], { error })
-    .pipe(z.number({ error }))
-    .meta({ metavar: 'NUMBER' });
-}
+import { auto, defineSection, finite, integer, oneOf, text, type OptionsOf } from '../options/index.ts';
 
 export const explainerSection = defineSection({
   title: 'Explainer',

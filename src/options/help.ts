@@ -1,4 +1,3 @@
-import { metavarOf } from './kinds.ts';
 import { CONFIG_FILE_OPTION, type Sections } from './load.ts';
 import { flagOf, type Option, type Section } from './section.ts';
 
@@ -16,7 +15,7 @@ function renderSection({ title, options }: Section): string {
 }
 
 function renderOption(option: Option): string {
-  const flag = `  ${flagOf(option.name)}=${metavarOf(option.schema)}`;
+  const flag = `  ${flagOf(option.name)}=${option.schema.metavar}`;
   const lines = wrap(option.doc + facts(option), LINE_COLUMNS - FLAG_COLUMNS);
   const fits = flag.length < FLAG_COLUMNS - 1;
   const first = fits ? flag.padEnd(FLAG_COLUMNS) + (lines.shift() ?? '') : flag;

@@ -1,44 +1,58 @@
 import { resolve } from 'node:path';
-import { z } from 'zod';
 
-/** Reads one written value; its metadata holds the word that stands for the value in help. Only this file knows zod. */
-export type Schema<T> = z.ZodType<T>;
+/** What a written value means, or what was expected in its place. */
+export type Reading<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly expected: string };
 
-/** The word that stands for the value in help, e.g. `INT` or `auto|native|node`. */
-export function metavarOf(schema: Schema<unknown>): string {
-  const metavar = schema.meta()?.['metavar'];
-  return typeof metavar === 'string' ? metavar : 'VALUE';
+/** Reads one written value. Plain functions: a schema library takes longer to import than a small model to load, and options come before everything. */
+export interface Schema<T> {
+  /** The word that stands for the value in help, e.g. `INT` or `auto|native|node`. */
+  readonly metavar: string;
+  read(written: unknown): Reading<T>;
+}
+
+/** A kind of value of which only one thing can be said when `read` finds none in what was written. */
+function kind<T>(metavar: string, expected: string, read: (written: unknown) => T | undefined): Schema<T> {
+  const refusal = { ok: false, expected } as const;
+  return {
+    metavar,
+    read: (written) => {
+      const value = read(written);
+      return value === undefined ? refusal : { ok: true, value };
+    },
+  };
 }
 
 export function isBooleanSchema(schema: Schema<unknown>): boolean {
-  return metavarOf(schema) === BOOLEAN_METAVAR;
+  return schema.metavar === BOOLEAN_METAVAR;
 }
 
 /** Text that is not empty and has no control characters. */
 export function text(metavar = 'TEXT'): Schema<string> {
-  const error = 'expected text';
-  return z
-    .string({ error })
-    .min(1, { error })
-    .regex(/^\P{Cc}*$/u, { error: 'expected text without control characters' })
-    .meta({ metavar });
+  const some = kind(metavar, 'expected text', (written) => (typeof written === 'string' && written !== '' ? written : undefined));
+  return narrow(some, 'expected text without control characters', (value) => /^\P{Cc}*$/u.test(value));
 }
 
 /** A whole number, both limits included. */
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Schema<number> {
-  const error = max === Number.MAX_SAFE_INTEGER ? `expected a whole number from ${min} on` : `expected a whole number from ${min} to ${max}`;
-  const written = z.union([z.number({ error }), writtenAs(/^[+-]?\d+$/, error).transform(Number)], { error });
-  return written.pipe(z.int({ error }).min(min, { error }).max(max, { error })).meta({ metavar: 'INT' });
+  const expected = max === Number.MAX_SAFE_INTEGER ? `expected a whole number from ${min} on` : `expected a whole number from ${min} to ${max}`;
+  return kind('INT', expected, (written) => within(numberFrom(written, /^[+-]?\d+$/), min, max, Number.isSafeInteger));
+}
+
+/** Any finite number, for values in the units of a model's input. */
+export function finite(): Schema<number> {
+  return kind('NUMBER', 'expected a number', (written) =>
+    within(numberFrom(written, /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i), -Infinity, Infinity, Number.isFinite),
+  );
 }
 
 /** Whole numbers separated by commas, in rising order, each once. */
 export function integers(min: number, max: number): Schema<readonly number[]> {
-  const error = `expected whole numbers from ${min} to ${max}, separated by commas`;
-  return z
-    .union([z.number({ error }).transform(String), writtenAs(/^\d+( ?, ?\d+)*$/, error)], { error })
-    .transform((value) => [...new Set(value.split(',').map(Number))].sort((a, b) => a - b))
-    .pipe(z.array(z.int({ error }).min(min, { error }).max(max, { error })))
-    .meta({ metavar: 'INT,…' });
+  return kind('INT,…', `expected whole numbers from ${min} to ${max}, separated by commas`, (written) => {
+    const list = String(typeof written === 'number' ? written : typeof written === 'string' ? written.trim() : '');
+    if (!/^\d+( ?, ?\d+)*$/.test(list)) return undefined;
+    const values = [...new Set(list.split(',').map(Number))].sort((a, b) => a - b);
+    return values.every((value) => within(value, min, max, Number.isSafeInteger) !== undefined) ? values : undefined;
+  });
 }
 
 /**
@@ -47,12 +61,11 @@ export function integers(min: number, max: number): Schema<readonly number[]> {
  */
 export function seconds(limits: { readonly min?: number; readonly max?: number; readonly zeroIsNone?: true } = {}): Schema<number> {
   const { min = 0, max = 2_000_000, zeroIsNone = false } = limits;
-  const error = `expected seconds from ${min} to ${max}`;
-  return z
-    .union([z.number({ error }), writtenAs(/^\d+(\.\d+)?$/, error).transform(Number)], { error })
-    .pipe(z.number({ error }).min(min, { error }).max(max, { error }))
-    .transform((value) => (zeroIsNone && value === 0 ? Infinity : Math.round(value * 1000)))
-    .meta({ metavar: 'SECONDS' });
+  return kind('SECONDS', `expected seconds from ${min} to ${max}`, (written) => {
+    const value = within(numberFrom(written, /^\d+(\.\d+)?$/), min, max, Number.isFinite);
+    if (value === undefined) return undefined;
+    return zeroIsNone && value === 0 ? Infinity : Math.round(value * 1000);
+  });
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {
@@ -68,15 +81,16 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
 
 /** Bytes: a whole number with or without one of KiB, MiB, GiB (Ki, Mi, Gi as in Kubernetes). -1 is let through when `min` allows it. */
 export function bytes(min: number, max: number): Schema<number> {
-  const error = `expected a size from ${min} to ${max} bytes, such as ${Math.min(max, 65_536)}, 512KiB or 64MiB`;
-  const suffixed = writtenAs(/^(-1|\d+ ?([kmg]ib?|b)?)$/i, error).transform((value) => {
-    const unit = /[a-z]*$/i.exec(value)?.[0] ?? '';
-    return Number(value.slice(0, value.length - unit.length)) * (SIZE_UNITS[unit.toLowerCase()] ?? 1);
-  });
-  return z
-    .union([z.number({ error }), suffixed], { error })
-    .pipe(z.int({ error }).min(min, { error }).max(max, { error }))
-    .meta({ metavar: 'SIZE' });
+  const expected = `expected a size from ${min} to ${max} bytes, such as ${Math.min(max, 65_536)}, 512KiB or 64MiB`;
+  return kind('SIZE', expected, (written) => within(sizeFrom(written), min, max, Number.isSafeInteger));
+}
+
+function sizeFrom(written: unknown): number | undefined {
+  if (typeof written !== 'string') return numberFrom(written, /^$/);
+  const [matched, amount, unit = ''] = /^(-1|\d+) ?([kmg]ib?|b)?$/i.exec(written.trim()) ?? [];
+  // There is no such thing as -1 KiB.
+  if (matched === undefined || (amount === '-1' && matched !== amount)) return undefined;
+  return Number(amount) * (SIZE_UNITS[unit.toLowerCase()] ?? 1);
 }
 
 const BOOLEAN_METAVAR = 'BOOL';
@@ -85,11 +99,10 @@ const FALSE_WORDS: ReadonlySet<string> = new Set(['n', 'no', 'f', 'false', 'off'
 
 /** KServe's words for yes and no, in any case (its `strtobool`), or a JSON boolean. */
 export function boolean(): Schema<boolean> {
-  const error = 'expected true or false';
-  const word = z.string({ error }).refine(isBooleanWord, { error });
-  return z
-    .union([z.boolean({ error }), word.transform((value) => TRUE_WORDS.has(value.toLowerCase()))], { error })
-    .meta({ metavar: BOOLEAN_METAVAR });
+  return kind(BOOLEAN_METAVAR, 'expected true or false', (written) => {
+    if (typeof written === 'boolean') return written;
+    return typeof written === 'string' && isBooleanWord(written) ? TRUE_WORDS.has(written.toLowerCase()) : undefined;
+  });
 }
 
 export function isBooleanWord(value: string): boolean {
@@ -99,51 +112,63 @@ export function isBooleanWord(value: string): boolean {
 
 /** One of a few words, in any case. `synonyms` maps words of other systems (lower case) to ours. */
 export function oneOf<const W extends string>(words: readonly W[], synonyms: Readonly<Record<string, W>> = {}): Schema<W> {
-  const error = `expected ${words.slice(0, -1).join(', ')} or ${words.at(-1) ?? ''}`;
-  return z
-    .string({ error })
-    .transform((value, ctx): W => {
-      const word = value.toLowerCase();
-      const found = words.find((candidate) => candidate === word) ?? (Object.hasOwn(synonyms, word) ? synonyms[word] : undefined);
-      if (found !== undefined) return found;
-      ctx.addIssue({ code: 'custom', message: error });
-      return z.NEVER;
-    })
-    .meta({ metavar: words.join('|') });
+  const expected = `expected ${words.slice(0, -1).join(', ')} or ${words.at(-1) ?? ''}`;
+  return kind(words.join('|'), expected, (written) => {
+    if (typeof written !== 'string') return undefined;
+    const word = written.toLowerCase();
+    return words.find((candidate) => candidate === word) ?? (Object.hasOwn(synonyms, word) ? synonyms[word] : undefined);
+  });
 }
 
 /** `auto`, or a value of another kind. */
 export function auto<T>(schema: Schema<T>): Schema<T | 'auto'> {
-  return z.union([z.literal('auto'), schema], { error: (issue) => unionError(issue, 'auto') }).meta({ metavar: `auto|${metavarOf(schema)}` });
+  return {
+    metavar: `auto|${schema.metavar}`,
+    read: (written) => {
+      if (written === 'auto') return { ok: true, value: written };
+      const reading = schema.read(written);
+      return reading.ok ? reading : { ok: false, expected: `expected auto or ${reading.expected.replace(/^expected /, '')}` };
+    },
+  };
 }
 
 /** A name that can be a segment of a URL. */
 export function modelName(): Schema<string> {
-  const error = 'expected a name without "/" and control characters';
-  return z
-    .string({ error })
-    .regex(/^[^\p{Cc}/]+$/u, { error })
-    .meta({ metavar: 'NAME' });
+  return kind('NAME', 'expected a name without "/" and control characters', (written) =>
+    typeof written === 'string' && /^[^\p{Cc}/]+$/u.test(written) ? written : undefined,
+  );
 }
 
 /** A local directory or file, read as an absolute path. URIs of remote storage have an answer of their own. */
 export function localPath(metavar: 'DIR' | 'FILE'): Schema<string> {
-  return z
-    .string({ error: 'expected a path' })
-    .min(1, { error: 'expected a path' })
-    .refine((value) => !/^[a-z][a-z0-9+.-]+:\/\//i.test(value), { error: 'expected a path, only local paths are served in this version' })
-    .transform((value) => resolve(value))
-    .meta({ metavar });
+  const path = kind(metavar, 'expected a path', (written) => (typeof written === 'string' && written !== '' ? written : undefined));
+  const local = narrow(path, 'expected a path, only local paths are served in this version', (value) => !/^[a-z][a-z0-9+.-]+:\/\//i.test(value));
+  return {
+    metavar,
+    read: (written) => {
+      const reading = local.read(written);
+      return reading.ok ? { ok: true, value: resolve(reading.value) } : reading;
+    },
+  };
 }
 
-function writtenAs(pattern: RegExp, error: string): z.ZodString {
-  return z.string({ error }).trim().regex(pattern, { error });
+/** The same kind with a further condition, which has its own words. */
+export function narrow<T>(schema: Schema<T>, expected: string, holds: (value: T) => boolean): Schema<T> {
+  return {
+    metavar: schema.metavar,
+    read: (written) => {
+      const reading = schema.read(written);
+      return reading.ok && !holds(reading.value) ? { ok: false, expected } : reading;
+    },
+  };
 }
 
-function unionError(
-  issue: { readonly code?: string | undefined; readonly errors?: readonly (readonly { readonly message: string }[])[] },
-  word: string,
-): string {
-  const inner = issue.errors?.at(-1)?.[0]?.message.replace(/^expected /, '') ?? 'a value';
-  return `expected ${word} or ${inner}`;
+/** A number as JSON has it, or as text that matches once the blanks around it are gone. */
+function numberFrom(written: unknown, pattern: RegExp): number | undefined {
+  if (typeof written === 'number') return written;
+  return typeof written === 'string' && pattern.test(written.trim()) ? Number(written.trim()) : undefined;
+}
+
+function within(value: number | undefined, min: number, max: number, isKind: (value: number) => boolean): number | undefined {
+  return value !== undefined && isKind(value) && value >= min && value <= max ? value : undefined;
 }

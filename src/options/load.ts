@@ -2,7 +2,7 @@ import { COMPATIBILITY_FLAGS } from './compatibility.ts';
 import { readConfigFile, type ReadFile } from './config-file.ts';
 import { readEnvironment, readForeignEnvironment, type Environment } from './environment.ts';
 import { readFlags, type FlagTarget } from './flags.ts';
-import { isBooleanSchema, metavarOf, text } from './kinds.ts';
+import { isBooleanSchema, text } from './kinds.ts';
 import { flagOf, type Option, type OptionsOf, type Section } from './section.ts';
 import { showValue, type Given, type Source } from './source.ts';
 
@@ -73,15 +73,14 @@ function readOption(option: Option, sources: readonly Source[], problems: string
   for (const given of shadowed) if (option.env?.includes(given.origin) !== true) check(option, given, problems);
   if (first !== undefined) return check(option, first, problems);
   if (option.default !== undefined) return check(option, { value: option.default, origin: `default of ${flagOf(option.name)}` }, problems);
-  if (option.required) problems.push(`${flagOf(option.name)}=${metavarOf(option.schema)} is required: ${option.doc}`);
+  if (option.required) problems.push(`${flagOf(option.name)}=${option.schema.metavar} is required: ${option.doc}`);
   return undefined;
 }
 
 function check(option: Option, given: Given, problems: string[]): unknown {
-  const result = option.schema.safeParse(given.value);
-  if (result.success) return result.data;
-  const expected = result.error.issues[0]?.message ?? 'not valid';
-  problems.push(`${given.origin}: ${expected}, got ${option.secret ? '***' : showValue(given.value)}`);
+  const reading = option.schema.read(given.value);
+  if (reading.ok) return reading.value;
+  problems.push(`${given.origin}: ${reading.expected}, got ${option.secret ? '***' : showValue(given.value)}`);
   return undefined;
 }
 

@@ -41,6 +41,12 @@ export const serverSection = defineSection({
       default: 30,
       doc: 'longest time from SIGTERM to the end of the process, as terminationGracePeriodSeconds of the pod',
     },
+    startupReport: {
+      name: 'startup_report',
+      schema: boolean(),
+      default: false,
+      doc: 'print how long each part of the start took once the first inference is answered',
+    },
     printExample: {
       name: 'print_example',
       schema: boolean(),

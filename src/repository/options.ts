@@ -1,11 +1,19 @@
-import { z } from 'zod';
 import { defineSection, integer, oneOf, seconds, type OptionsOf, type Schema } from '../options/index.ts';
 
 const WARM_UP_ERROR = 'expected auto, on, off or a number from 1 to 1000';
 
 function warmUp(): Schema<'auto' | 'on' | 'off' | number> {
   const words = oneOf(['auto', 'on', 'off'], { true: 'on', false: 'off' });
-  return z.union([words, integer(1, 1000)], { error: WARM_UP_ERROR }).meta({ metavar: 'auto|on|off|N' });
+  const runs = integer(1, 1000);
+  return {
+    metavar: 'auto|on|off|N',
+    read: (written) => {
+      const word = words.read(written);
+      if (word.ok) return word;
+      const number = runs.read(written);
+      return number.ok ? number : { ok: false, expected: WARM_UP_ERROR };
+    },
+  };
 }
 
 export const repositorySection = defineSection({

@@ -1,3 +1,6 @@
+import { createRequire } from 'node:module';
+import type * as Pino from 'pino';
+import type * as PinoPretty from 'pino-pretty';
 import type { Logger } from '../core/context.ts';
 import { ERROR_TABLE, isServingError } from '../core/errors.ts';
 import type { TelemetrySettings } from './options.ts';
@@ -8,24 +11,26 @@ export interface LogDestination {
   write(text: string): unknown;
 }
 
+export type LoggerOptions = Pick<TelemetrySettings, 'logLevel' | 'logFormat'>;
+
+/** At once, because the last records of a process cannot wait, and not before a logger is wanted: 40 ms. */
+const load = createRequire(import.meta.url);
+
 /**
  * Writes one record per call: a JSON object per line with `level` (a word), `time` (ISO 8601), `message` and the fields, or a line for people.
  * Both are written before the call returns, so nothing is lost when the process ends or crashes right after; no worker thread takes part.
  */
-export async function createLogger(
-  options: Pick<TelemetrySettings, 'logLevel' | 'logFormat'>,
-  destination: LogDestination = process.stderr,
-): Promise<Logger> {
-  const { pino } = await import('pino');
+export function createLogger(options: LoggerOptions, destination: LogDestination = process.stderr, now: () => number = Date.now): Logger {
+  const { pino } = load('pino') as typeof Pino;
   const isPretty = options.logFormat === 'pretty' || (options.logFormat === 'auto' && destination.isTTY === true);
-  const stream = isPretty ? await prettyStream(destination) : destination;
+  const stream = isPretty ? prettyStream(destination) : destination;
   const logger: Logger = pino(
     {
       level: options.logLevel,
       messageKey: 'message',
       errorKey: 'error',
       base: null,
-      timestamp: createClock(),
+      timestamp: createClock(now),
       formatters: { level: (label) => ({ level: label }) },
       serializers: { error: describeError, err: describeError },
     },
@@ -35,11 +40,11 @@ export async function createLogger(
 }
 
 /** The time as a JSON member. Formatted once for all records of a millisecond: under load that is most of what a record costs. */
-function createClock(): () => string {
+function createClock(read: () => number): () => string {
   let formatted = 0;
   let member = '';
   return () => {
-    const now = Date.now();
+    const now = read();
     if (now !== formatted) {
       formatted = now;
       member = `,"time":"${new Date(now).toISOString()}"`;
@@ -48,8 +53,8 @@ function createClock(): () => string {
   };
 }
 
-async function prettyStream(destination: LogDestination): Promise<LogDestination> {
-  const { prettyFactory } = await import('pino-pretty');
+function prettyStream(destination: LogDestination): LogDestination {
+  const { prettyFactory } = load('pino-pretty') as typeof PinoPretty;
   const format = prettyFactory({
     colorize: destination.isTTY === true,
     messageKey: 'message',

@@ -128,6 +128,12 @@ export const METRICS = {
   },
   httpRequestBytes: { name: 'kserve_node_http_request_bytes_total', type: 'counter', labels: [], help: 'Bytes of HTTP request bodies as received' },
   httpResponseBytes: { name: 'kserve_node_http_response_bytes_total', type: 'counter', labels: [], help: 'Bytes of HTTP response bodies as sent' },
+  startup: {
+    name: 'kserve_node_startup_seconds',
+    type: 'gauge',
+    labels: ['phase'],
+    help: 'Seconds from the beginning of the process to a point of its start: main, options, modules, child, models, listening, answer',
+  },
   buildInfo: { name: 'kserve_node_build_info', type: 'gauge', labels: ['version', 'node_version'], help: 'Always 1; its labels say what runs' },
 } as const satisfies Readonly<Record<string, MetricDefinition>>;
 

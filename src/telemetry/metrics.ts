@@ -61,6 +61,8 @@ export interface Metrics {
   explained(model: string, ms: number): void;
   executorRestarted(model: string): void;
   handlerRecycled(model: string): void;
+  /** A point of the start was passed, so long after the process began. */
+  startupReached(phase: string, seconds: number): void;
   /** What `GET /metrics` answers for this Accept header: OpenMetrics 1.0 when asked for, else the text format 0.0.4. */
   render(accept: string | undefined): Promise<Exposition>;
 }
@@ -110,6 +112,9 @@ export function createMetrics(options: MetricsOptions, deps: MetricsDependencies
     handlerRecycled: (model) => {
       series.recycled.with(model).add(1);
     },
+    startupReached: (phase, seconds) => {
+      series.startup.with(phase).value = seconds;
+    },
     render: async (accept) => {
       exposer ??= createExposer(Object.values<SampleSource>(series));
       const shown = await exposer;
@@ -145,6 +150,7 @@ function createSeries() {
     grpcRequests: new NumberSeries(METRICS.grpcRequests),
     httpRequestBytes: new NumberSeries(METRICS.httpRequestBytes),
     httpResponseBytes: new NumberSeries(METRICS.httpResponseBytes),
+    startup: new NumberSeries(METRICS.startup),
     buildInfo: new NumberSeries(METRICS.buildInfo),
   };
 }

@@ -87,7 +87,7 @@ describe('the packed package', () => {
       .map((entry) => join(entry.parentPath, entry.name).slice(packed.length + 1));
     for (const file of [
       'dist/main.cjs',
-      'dist/executor/child.js',
+      'dist/child.cjs',
       'protos/open_inference.proto',
       'examples/digits/model/model.onnx',
       'templates/common/gitignore',

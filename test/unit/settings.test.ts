@@ -34,6 +34,7 @@ describe('loadSettings', () => {
         lameDuckMs: 5000,
         gracePeriodMs: 30_000,
         printExample: false,
+        startupReport: false,
       },
       handler: { handler: undefined, enableModelHandlers: false, concurrency: 64, env: undefined, heapMb: 0, maxStuck: 16, watch: false },
       predictor: expect.objectContaining({ host: undefined, protocol: 'v1', useSsl: false, requestTimeoutMs: 600_000, retries: 0 }) as object,

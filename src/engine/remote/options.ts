@@ -1,4 +1,4 @@
-import { boolean, bytes, defineSection, integer, oneOf, seconds, text, type OptionsOf, type Schema } from '../../options/index.ts';
+import { boolean, bytes, defineSection, integer, narrow, oneOf, seconds, text, type OptionsOf, type Schema } from '../../options/index.ts';
 
 /** KServe's own flags of transformers and explainers. */
 export const predictorSection = defineSection({
@@ -55,8 +55,6 @@ export type PredictorSettings = OptionsOf<typeof predictorSection>;
 
 /** `host`, `host:port` or `[ipv6]:port`, with a path for predictors behind one. */
 function host(): Schema<string> {
-  const error = 'expected host[:port] without a scheme, see --predictor_use_ssl';
-  return text()
-    .refine((value) => /^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?(\/[\w./~%-]*)?$/i.test(value), { error })
-    .meta({ metavar: 'HOST' });
+  const expected = 'expected host[:port] without a scheme, see --predictor_use_ssl';
+  return narrow(text('HOST'), expected, (value) => /^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?(\/[\w./~%-]*)?$/i.test(value));
 }

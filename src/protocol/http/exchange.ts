@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
@@ -10,8 +9,11 @@ import type { Connection, PendingExchange } from './connection.ts';
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
 
-/** Random for each process, so that counting on makes ids that no other server makes; a random id for each request costs ten times as much. */
-const PROCESS_ID = randomUUID();
+/**
+ * Random for each process, so that counting on makes ids that no other server makes; a random id for each request costs ten times as much. Nothing is secret
+ * about it, so that it does without node:crypto, which a start would have to wait for.
+ */
+const PROCESS_ID = 'xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx'.replaceAll('x', () => Math.floor(Math.random() * 16).toString(16));
 let lastRequest = 0;
 
 /** The client's id when it is short and printable, so that it can go into headers and logs; else a new one. */

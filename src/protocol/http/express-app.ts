@@ -14,18 +14,53 @@ export type Serve = (
 ) => void;
 
 export interface ExpressApp {
+  /** Imports express, unless that has begun. To be called when the server has time: a request that needs it waits for it. */
+  complete(): Promise<void>;
   readonly listener: (request: IncomingMessage, response: ServerResponse) => void;
-  /** Classes for http.createServer that carry express's prototypes, so that express has none to set on each request. */
+  /** Classes for http.createServer that carry express's prototypes once it is there, so that express has none to set on each request. */
   readonly classes: { readonly IncomingMessage: typeof IncomingMessage; readonly ServerResponse: typeof ServerResponse };
 }
 
 const UNMATCHED = 'unmatched';
 
 /**
- * The routes as an express application: matching is all that express does here. Loaded on demand, because importing express takes longer than loading a
+ * The routes as an express application: matching is all that express does here. Imported after the first answers, because that takes longer than loading a
  * small model. Paths are case-sensitive; a slash at the end is ignored. Unknown paths and wrong methods answer in KServe's words.
  */
-export async function createExpressApp(routes: readonly HttpRoute[], serve: Serve): Promise<ExpressApp> {
+export function createExpressApp(routes: readonly HttpRoute[], serve: Serve): ExpressApp {
+  const direct = directRoutes(routes, serve);
+  const classes = createClasses();
+  let router: Listener | undefined;
+  let loading: Promise<Listener> | undefined;
+  const load = (): Promise<Listener> => (loading ??= createRouter(routes, serve, classes).then((loaded) => (router = loaded)));
+  return {
+    async complete() {
+      await load();
+    },
+    listener: (request, response) => {
+      if (direct(request, response)) return;
+      if (router !== undefined) {
+        router(request, response);
+        return;
+      }
+      load().then(
+        (loaded) => {
+          loaded(request, response);
+        },
+        (error: unknown) => {
+          serve(request, response, UNMATCHED, () => {
+            throw asServingError(error);
+          });
+        },
+      );
+    },
+    classes,
+  };
+}
+
+type Listener = ExpressApp['listener'];
+
+async function createRouter(routes: readonly HttpRoute[], serve: Serve, classes: ExpressApp['classes']): Promise<Listener> {
   const { default: express } = await import('express');
   const app = express();
   app.disable('x-powered-by');
@@ -54,21 +89,21 @@ export async function createExpressApp(routes: readonly HttpRoute[], serve: Serv
       throw asServingError(error);
     });
   });
-  const direct = directRoutes(routes, serve);
-  const viaRouter = app as (request: IncomingMessage, response: ServerResponse) => void;
-  return {
-    listener: (request, response) => {
-      if (!direct(request, response)) viaRouter(request, response);
-    },
-    classes: classesFor(app),
-  };
+  adoptClasses(app, classes);
+  return app as Listener;
 }
 
 /**
- * Routes that carry nearly all the traffic are found without the router, which costs as much as decoding a small request. Only for plain paths: whatever is
- * escaped, has a query or another method goes the long way.
+ * Routes that carry nearly all the traffic, and fixed paths, which probes ask for, are found without the router: it costs as much as decoding a small request.
+ * Only for plain paths: whatever is escaped, has a query or another method goes the long way.
  */
 function directRoutes(routes: readonly HttpRoute[], serve: Serve): (request: IncomingMessage, response: ServerResponse) => boolean {
+  const fixed = new Map<string, { readonly template: string; readonly handle: (call: HttpCall) => HttpReply | Promise<HttpReply> }>();
+  for (const route of routes) {
+    if (/^[\w./-]+$/.test(route.path)) {
+      fixed.set(`${route.method} ${route.path}`, { template: pathTemplate(route.path), handle: (call: HttpCall) => route.handle(call) });
+    }
+  }
   const direct = routes
     .filter(({ isBusy }) => isBusy === true)
     .map((route) => {
@@ -87,7 +122,10 @@ function directRoutes(routes: readonly HttpRoute[], serve: Serve): (request: Inc
       serve(request, response, route.template, route.handle);
       return true;
     }
-    return false;
+    const found = fixed.get(`${method ?? ''} ${url}`);
+    if (found === undefined) return false;
+    serve(request, response, found.template, found.handle);
+    return true;
   };
 }
 
@@ -118,13 +156,16 @@ function asServingError(error: unknown): ServingError {
   return new ServingError('internal', 'Internal server error', { cause: error });
 }
 
-function classesFor(app: Express): ExpressApp['classes'] {
+function createClasses(): ExpressApp['classes'] {
   class AppRequest extends IncomingMessage {}
   class AppResponse<R extends IncomingMessage = IncomingMessage> extends ServerResponse<R> {}
-  // request -> AppRequest.prototype -> express's methods -> IncomingMessage.prototype
-  Object.setPrototypeOf(AppRequest.prototype, app.request);
-  Object.setPrototypeOf(AppResponse.prototype, app.response);
-  app.request = AppRequest.prototype as Request;
-  app.response = AppResponse.prototype as unknown as Response;
   return { IncomingMessage: AppRequest, ServerResponse: AppResponse };
+}
+
+/** request -> AppRequest.prototype -> express's methods -> IncomingMessage.prototype. Once for all objects there are and will be. */
+function adoptClasses(app: Express, classes: ExpressApp['classes']): void {
+  Object.setPrototypeOf(classes.IncomingMessage.prototype, app.request);
+  Object.setPrototypeOf(classes.ServerResponse.prototype, app.response);
+  app.request = classes.IncomingMessage.prototype as Request;
+  app.response = classes.ServerResponse.prototype as unknown as Response;
 }

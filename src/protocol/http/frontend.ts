@@ -25,8 +25,8 @@ export interface HttpOptions {
 }
 
 export interface HttpFrontend {
-  /** Loads what serving needs (tens of milliseconds of CPU time); `start` does it otherwise. To be called while models load. */
-  prepare(): Promise<void>;
+  /** Imports what the first answers do not need (tens of milliseconds of CPU time). To be called after them; whatever needs it earlier waits for it. */
+  complete(): Promise<void>;
   /** Resolves with the port, which matters for port 0. Rejects with the system's error when it is taken. Once only. */
   start(host: string, port: number): Promise<number>;
   /** From now on replies close their connections. New connections are still taken. */
@@ -54,18 +54,14 @@ export function createHttpFrontend(
   const connections = new Connections(options.bodyTimeoutMs);
   const exchanges = new ExchangeServer(options, { connections, log, observer });
   const http2 = new Http2Port(options, { ...deps, observer });
-  let app: Promise<ExpressApp> | undefined;
+  const app = createExpressApp(deps.routes, exchanges.serve);
   let server: Server | undefined;
   let stopping: Promise<void> | undefined;
 
-  const prepare = (): Promise<ExpressApp> => (app ??= createExpressApp(deps.routes, exchanges.serve));
-
   return {
-    async prepare() {
-      await prepare();
-    },
+    complete: () => app.complete(),
     async start(host, port) {
-      server = createNodeServer(options, await prepare(), connections, log);
+      server = createNodeServer(options, app, connections, log);
       shareWithHttp2(server, options, connections, http2);
       return await listen(server, host, port);
     },

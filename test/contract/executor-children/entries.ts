@@ -1,5 +1,5 @@
 /** The program's own child, compiled. */
-export const CHILD_ENTRY = new URL('../../../dist/executor/child.js', import.meta.url);
+export const CHILD_ENTRY = new URL('../../../dist/child.cjs', import.meta.url);
 
 /** A child whose models are named by what they do. */
 export const FAKE_CHILD_ENTRY = new URL('./fake-models.mjs', import.meta.url);

@@ -9,6 +9,8 @@ export class FakeHost implements Host {
   readonly events = new EventEmitter();
   readonly terminationLogPath: string;
   readonly exits: number[] = [];
+  readonly mainAt = 0;
+  keepsCompiled = 0;
   listenersAtRelease: readonly (string | symbol)[] = [];
   readonly stdout: LogDestination;
   readonly stderr: LogDestination = { isTTY: false, write: (text) => (this.err += text) };
@@ -21,6 +23,10 @@ export class FakeHost implements Host {
     this.env = options.env ?? {};
     this.terminationLogPath = options.terminationLogPath ?? '/nowhere/termination-log';
     this.stdout = { isTTY: options.isTTY ?? false, write: (text) => (this.out += text) };
+  }
+
+  keepCompiled(): void {
+    this.keepsCompiled++;
   }
 
   releaseSignals(): void {

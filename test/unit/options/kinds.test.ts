@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { auto, boolean, bytes, integer, localPath, metavarOf, modelName, oneOf, seconds, text, type Schema } from '../../../src/options/index.ts';
+import { auto, boolean, bytes, integer, localPath, modelName, oneOf, seconds, text, type Schema } from '../../../src/options/index.ts';
 
-/** The value, or the first message. */
+/** The value, or what was expected. */
 function read(schema: Schema<unknown>, written: unknown): unknown {
-  const result = schema.safeParse(written);
-  return result.success ? result.data : `refused: ${result.error.issues[0]?.message ?? ''}`;
+  const reading = schema.read(written);
+  return reading.ok ? reading.value : `refused: ${reading.expected}`;
 }
 
 describe('integer', () => {
@@ -140,7 +140,7 @@ describe('auto', () => {
     expect(read(schema, '7')).toBe(7000);
     expect(read(schema, 'soon')).toBe('refused: expected auto or seconds from 0 to 60');
     expect(read(schema, '61')).toBe('refused: expected auto or seconds from 0 to 60');
-    expect(metavarOf(schema)).toBe('auto|SECONDS');
+    expect(schema.metavar).toBe('auto|SECONDS');
   });
 });
 

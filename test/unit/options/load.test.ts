@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { boolean, COMPATIBILITY_FLAGS, defineSection, integer, loadOptions, oneOf, text } from '../../../src/options/index.ts';
+import { boolean, COMPATIBILITY_FLAGS, defineSection, integer, loadOptions, narrow, oneOf, text } from '../../../src/options/index.ts';
+
+const TOKEN = narrow(text(), 'expected a token', (value) => value.startsWith('hf_'));
 
 const SECTIONS = {
   first: defineSection({
@@ -18,7 +20,7 @@ const SECTIONS = {
       color: { name: 'color', schema: oneOf(['red', 'green']), default: 'red', doc: 'color' },
       token: {
         name: 'hf_token',
-        schema: text().refine((value) => value.startsWith('hf_'), { error: 'expected a token' }),
+        schema: TOKEN,
         secret: true,
         doc: 'token',
       },

@@ -5,6 +5,7 @@ const TIMINGS = { preprocessMs: 1, predictMs: 20, postprocessMs: 2 };
 
 /** Every metric has a series. */
 function useEverything(metrics: Metrics): void {
+  metrics.startupReached('main', 0.1);
   const queue = metrics.queue('digits', '1');
   queue.queued(3);
   queue.batchStarted(2, [4, 8]);

@@ -14,15 +14,12 @@ interface Matched {
 
 const deps = { dataplane: createFakeDataplane(), maxJsonDepth: 20, events: EVENTS };
 const matched: Matched[] = [];
-const app: Promise<ExpressApp> = createExpressApp(
-  [...createV2Routes(deps), ...createV1Routes(deps)] satisfies readonly HttpRoute[],
-  (request, _, route) => {
-    matched.push({ route, params: { ...(request as { params?: object }).params } });
-  },
-);
+const app: ExpressApp = createExpressApp([...createV2Routes(deps), ...createV1Routes(deps)] satisfies readonly HttpRoute[], (request, _, route) => {
+  matched.push({ route, params: { ...(request as { params?: object }).params } });
+});
 
 async function match(method: string, url: string): Promise<Matched> {
-  const { listener, classes } = await app;
+  const { listener, classes } = app;
   const request = new classes.IncomingMessage(new Socket());
   request.method = method;
   request.url = url;
@@ -50,12 +47,33 @@ describe('the express application', () => {
     expect(await match(method, url)).toEqual({ route, params });
   });
 
+  test('finds probes, predictions and nothing else without express', async () => {
+    const seen: string[] = [];
+    const fresh = createExpressApp([...createV2Routes(deps), ...createV1Routes(deps)], (_, __, route) => {
+      seen.push(route);
+    });
+    const send = (method: string, url: string): void => {
+      const request = new fresh.classes.IncomingMessage(new Socket());
+      fresh.listener(Object.assign(request, { method, url }), new fresh.classes.ServerResponse(request));
+    };
+    for (const url of ['/v2/health/ready', '/v2/health/live', '/']) send('GET', url);
+    for (const url of ['/v2/models/m/infer', '/v1/models/m:predict']) send('POST', url);
+    const atOnce = ['/v2/health/ready', '/v2/health/live', '/', '/v2/models/{model}/infer', '/v1/models/{model}:predict'];
+    expect(seen).toEqual(atOnce);
+    send('GET', '/v2/models/m');
+    send('GET', '/nowhere');
+    expect(seen).toEqual(atOnce);
+    await fresh.complete();
+    await expect.poll(() => seen).toEqual([...atOnce, '/v2/models/{model}', 'unmatched']);
+  });
+
   test('sets no prototype on requests and replies made of its classes', async () => {
-    const { classes } = await app;
+    await app.complete();
+    const { classes } = app;
     const request = new classes.IncomingMessage(new Socket());
     const response = new classes.ServerResponse(request);
     await match('GET', '/');
-    (await app).listener(Object.assign(request, { method: 'GET', url: '/' }), response);
+    app.listener(Object.assign(request, { method: 'GET', url: '/' }), response);
     matched.length = 0;
     expect(Object.getPrototypeOf(request)).toBe(classes.IncomingMessage.prototype);
     expect(Object.getPrototypeOf(response)).toBe(classes.ServerResponse.prototype);

@@ -1,0 +1,53 @@
+/** Points that a start passes, in order: `child` only where a process of its own runs the model, `answer` with the first inference. */
+export const STARTUP_PHASES = ['main', 'options', 'modules', 'child', 'models', 'listening', 'answer'] as const;
+
+export type StartupPhase = (typeof STARTUP_PHASES)[number];
+
+const MEANINGS: Readonly<Record<StartupPhase, string>> = {
+  main: 'Node runs the program',
+  options: 'options are read and checked',
+  modules: 'the server is imported',
+  child: 'the process of the first model is up',
+  models: 'all models are loaded',
+  listening: 'ports are open, ready',
+  answer: 'first inference answered',
+};
+
+export type StartupObserver = (phase: StartupPhase, milliseconds: number) => void;
+
+/** When a start passed its points, in milliseconds since the process began. The first time counts. */
+export class Startup {
+  readonly #reached = new Map<StartupPhase, number>();
+  readonly #observers: StartupObserver[] = [];
+
+  reached(phase: StartupPhase, at = performance.now()): void {
+    if (this.#reached.has(phase)) return;
+    this.#reached.set(phase, at);
+    for (const observe of this.#observers) observe(phase, at);
+  }
+
+  /** Told of the points that were passed already, and of each further one. */
+  observe(observer: StartupObserver): void {
+    for (const [phase, at] of this.entries()) observer(phase, at);
+    this.#observers.push(observer);
+  }
+
+  /** In order; those not passed are left out. */
+  entries(): readonly (readonly [StartupPhase, number])[] {
+    return STARTUP_PHASES.flatMap((phase): (readonly [StartupPhase, number])[] => {
+      const at = this.#reached.get(phase);
+      return at === undefined ? [] : [[phase, at]];
+    });
+  }
+
+  /** A table for people: each point, when it was passed and how long that took since the one before. */
+  render(): string {
+    let last = 0;
+    const lines = this.entries().map(([phase, at]) => {
+      const line = `  ${phase.padEnd(10)}${at.toFixed(0).padStart(7)} ms  +${(at - last).toFixed(0).padEnd(6)} ${MEANINGS[phase]}`;
+      last = at;
+      return line;
+    });
+    return ['Start-up, since the process began:', ...lines, ''].join('\n');
+  }
+}
