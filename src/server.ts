@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Logger } from './core/context.ts';
+import { createResponseCache } from './cache/index.ts';
+import type { Logger, RequestContext } from './core/context.ts';
 import { createDataplane } from './dataplane/index.ts';
 import { createPredictorHealth, toPredictorOptions, type PredictorHealth } from './engine/index.ts';
 import { createInlineExecutor, createProcessExecutor } from './executor/index.ts';
@@ -11,7 +12,7 @@ import { createV1Routes, V1_SCHEMAS } from './protocol/v1-rest/index.ts';
 import { createGrpcServer, type GrpcFrontend } from './protocol/v2-grpc/index.ts';
 import { createV2Routes, V2_SCHEMAS } from './protocol/v2-rest/index.ts';
 import { createRepository, type CreateExecutor, type ModelRepository } from './repository/index.ts';
-import { cpuQuota, resolveBudget, type SchedulerObserver } from './scheduler/index.ts';
+import { cpuQuota, resolveBudget, type BatchPolicy, type QueuePolicy, type SchedulerObserver } from './scheduler/index.ts';
 import type { Settings } from './settings.ts';
 import { createLatencyLog, createMetrics, type Metrics } from './telemetry/index.ts';
 
@@ -48,14 +49,21 @@ export async function startServer(
   const { log } = deps;
   const metrics = createMetrics({ version: VERSION }, { log });
   const repository = createModelRepository(settings, deps, metrics);
-  const explainer = await createExplainer(settings.explainer, { log });
+  const { enableLatencyLogging } = settings.telemetry;
+  const explained = (model: string, ctx: RequestContext, ms: number): void => {
+    metrics.explained(model, ms);
+    if (enableLatencyLogging) createLatencyLog(log, model).explained(ctx, ms);
+  };
+  const explainer = await createExplainer(settings.explainer, { log, observer: { explained } });
   const predictorHealth = await watchPredictor(settings, log);
   const { requestTimeoutMs } = settings.scheduler;
   const dataplane = createDataplane(
-    { requestTimeoutMs, serverName: 'kserve-node', version: VERSION },
+    { requestTimeoutMs, delaysOverdue: settings.scheduler.queueTimeoutAction === 'delay', serverName: 'kserve-node', version: VERSION },
     {
       repository,
       observer: metrics.requests,
+      statistics: metrics.statistics,
+      ...(settings.cache.maxBytes === 0 ? {} : { cache: createResponseCache(settings.cache, metrics.requests) }),
       ...(explainer === undefined ? {} : { explainer }),
       ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),
     },
@@ -104,8 +112,8 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
     intraOpThreads: engine.intraOpThreads,
     poolSize: Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE),
   });
-  const observeModel = (name: string): SchedulerObserver => ({
-    ...metrics.queue(name),
+  const observeModel = (name: string, version: string): SchedulerObserver => ({
+    ...metrics.queue(name, version),
     ...(settings.telemetry.enableLatencyLogging ? createLatencyLog(log, name) : {}),
   });
   const recycled = (name: string): void => {
@@ -133,7 +141,10 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
       isolation: executor.isolation,
       instances,
       loadTimeoutMs: settings.repository.loadTimeoutMs,
+      warmUp: settings.repository.warmUp,
       maxQueueSize: scheduler.maxQueueSize,
+      batching: { mode: scheduler.batching, maxBatchSize: scheduler.maxBatchSize },
+      ...policiesOf(scheduler),
       handler: { ...handler, path: handler.handler },
       ...(predictor === undefined ? {} : { predictor }),
       isWatching: handler.watch,
@@ -141,6 +152,14 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
     },
     { createExecutor, observeModel, log, observer: { recycled } },
   );
+}
+
+function policiesOf(scheduler: Settings['scheduler']): { readonly batchPolicy: BatchPolicy; readonly queuePolicy: QueuePolicy } {
+  const { maxBatchSize, preferredBatchSize = [], maxQueueDelayMs, priorityLevels, defaultPriority, queueTimeoutMs, queueTimeoutAction } = scheduler;
+  return {
+    batchPolicy: { maxBatchSize, preferredBatchSizes: preferredBatchSize, maxQueueDelayMs },
+    queuePolicy: { priorityLevels, defaultPriority, timeoutMs: queueTimeoutMs, timeoutAction: queueTimeoutAction },
+  };
 }
 
 /** What the process of a handler has that others do not. */

@@ -1,3 +1,4 @@
+import { cacheSection, type CacheSettings } from './cache/options.ts';
 import { engineSection, type EngineSettings } from './engine/options.ts';
 import { predictorSection, type PredictorSettings } from './engine/remote/options.ts';
 import { executorSection, type ExecutorSettings } from './executor/options.ts';
@@ -20,6 +21,7 @@ export const SECTIONS = {
   engine: engineSection,
   scheduler: schedulerSection,
   repository: repositorySection,
+  cache: cacheSection,
   http: httpSection,
   grpc: grpcSection,
   telemetry: telemetrySection,
@@ -40,6 +42,7 @@ export interface Settings {
   readonly engine: EngineSettings;
   readonly scheduler: SchedulerSettings;
   readonly repository: RepositorySettings;
+  readonly cache: CacheSettings;
   readonly http: HttpSettings;
   readonly grpc: GrpcSettings;
   readonly telemetry: TelemetrySettings;

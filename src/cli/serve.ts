@@ -98,7 +98,8 @@ function reportStartFailure(error: unknown, { settings, host, stderr, log }: Ser
   const oneLine = `${shown.replaceAll(/\s*\n\s*/g, '; ')}\n`;
   stderr.write(oneLine);
   writeTerminationLog(oneLine, host.terminationLogPath);
-  return EXIT_FAILED;
+  // What an operator can put right is wrong usage, wherever it is found out.
+  return line === undefined ? EXIT_FAILED : EXIT_USAGE;
 }
 
 const LISTEN_FAULTS: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
 import type { Datatype } from '../core/datatype.ts';
-import { dataFromElements, type ElementsOf, type TensorOf } from '../core/tensor-elements.ts';
-import { checkTensor, createParameters, type DataOf, type ParameterValue } from '../core/tensor.ts';
+import { tensorFromElements, type ElementsOf, type TensorOf } from '../core/tensor-elements.ts';
+import type { ParameterValue } from '../core/tensor.ts';
 import { invalidCall, messageOf } from './inference-error.ts';
 
 export type { ElementsOf, TensorOf };
@@ -20,17 +20,8 @@ export function tensor<D extends Datatype>(
   elements: ElementsOf[D],
   parameters?: Readonly<Record<string, ParameterValue>>,
 ): TensorOf<D> {
-  const what = `input "${name}"`;
   try {
-    const made = {
-      name,
-      datatype,
-      shape,
-      data: dataFromElements(datatype, elements, what) as DataOf[D],
-      ...(parameters === undefined ? {} : { parameters: createParameters(Object.entries(parameters)) }),
-    };
-    checkTensor(made, what);
-    return made;
+    return tensorFromElements(`input "${name}"`, name, datatype, shape, elements, parameters);
   } catch (thrown) {
     throw invalidCall(messageOf(thrown), thrown);
   }

@@ -5,7 +5,7 @@ export { decodeBinaryValue, encodeBinaryValue, isBinaryKey, isMetadataKey, isMet
 export { decodeStatusMessage, encodeStatusMessage, STATUS_NAMES, statusCode, statusName, type StatusName } from './grpc-status.ts';
 export { decodeTimeout, encodeTimeout } from './grpc-timeout.ts';
 export { decodePredictRequest, type DecodePredictOptions, type PredictRequest } from './v1-request.ts';
-export { decodePredictResponse, encodePredictRequest } from './v1-call.ts';
+export { decodeOpenPredictRequest, decodePredictResponse, encodePredictRequest } from './v1-call.ts';
 export { encodePredictResponse, formOfAnswer, type PredictForm } from './v1-response.ts';
 export { decodeMessage, encodeMessage, type FieldSchema, type MessageSchema } from './proto-schema.ts';
 export { HEADER_LENGTH_HEADER, parseHeaderLength } from './v2-header-length.ts';
@@ -13,3 +13,4 @@ export { encodeInferRequest, encodeInferResponse } from './v2-json-encode.ts';
 export { decodeInferRequest, type DecodeInferOptions } from './v2-json-request.ts';
 export { decodeInferResponse } from './v2-json-response.ts';
 export * from './v2-proto.ts';
+export { encodeStatistics } from './v2-statistics.ts';

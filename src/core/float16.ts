@@ -18,9 +18,6 @@ const ROUNDER = 2 ** 52;
 const FP16_SCALE = Float64Array.from({ length: 32 }, (_, exponent) => 2 ** (exponent - 25));
 const FP16_SUBNORMAL_UNIT = 2 ** -24;
 
-export const FP16_MAX = 65504;
-export const BF16_MAX = (2 - 2 ** -7) * 2 ** 127;
-
 export function float16ToNumber(bits: number): number {
   const exponent = (bits >>> 10) & 0x1f;
   const fraction = bits & 0x3ff;

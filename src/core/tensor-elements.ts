@@ -2,7 +2,17 @@ import { BIGINT_RANGE, INTEGER_RANGE, type Datatype, type FixedSizeDatatype } fr
 import { invalidRequest, type ServingError } from './errors.ts';
 import { numberToBfloat16, numberToFloat16 } from './float16.ts';
 import { bytesFromElements, bytesFromStrings } from './tensor-bytes.ts';
-import { allocateData, isBytesData, type BytesData, type DataOf, type Tensor, type TensorData } from './tensor.ts';
+import {
+  allocateData,
+  checkTensor,
+  createParameters,
+  isBytesData,
+  type BytesData,
+  type DataOf,
+  type ParameterValue,
+  type Tensor,
+  type TensorData,
+} from './tensor.ts';
 
 /** Elements of a tensor as people write them, by datatype: plain values, or the typed array itself, which is then used in place. */
 export interface ElementsOf {
@@ -30,6 +40,29 @@ export interface TensorOf<D extends Datatype> extends Tensor {
 }
 
 type Elements = ElementsOf[Datatype];
+
+/**
+ * A tensor of `shape` (`[]` is a scalar) from its elements in row-major order. Throws ServingError invalid_request when the number of elements does not fit the
+ * shape, or as `dataFromElements`. `what` names the tensor in messages.
+ */
+export function tensorFromElements<const N extends string, D extends Datatype>(
+  what: string,
+  name: N,
+  datatype: D,
+  shape: readonly number[],
+  elements: ElementsOf[D],
+  parameters?: Readonly<Record<string, ParameterValue>>,
+): TensorOf<D> & { readonly name: N } {
+  const made = {
+    name,
+    datatype,
+    shape,
+    data: dataFromElements(datatype, elements, what) as DataOf[D],
+    ...(parameters === undefined ? {} : { parameters: createParameters(Object.entries(parameters)) }),
+  };
+  checkTensor(made, what);
+  return made;
+}
 
 /**
  * Storage for elements in row-major order; a typed array of the datatype is used in place. Throws ServingError invalid_request for what is no value of the

@@ -1,4 +1,4 @@
-import { isBigIntDatatype, type Datatype } from './datatype.ts';
+import type { Datatype } from './datatype.ts';
 import { invalidRequest } from './errors.ts';
 
 /** Values a request, response or tensor parameter may hold (OIP "parameters"; bigint carries 64-bit integers beyond 2^53). */
@@ -143,9 +143,4 @@ export function totalByteLength(tensors: readonly Tensor[]): number {
   let bytes = 0;
   for (const { data } of tensors) bytes += dataByteLength(data);
   return bytes;
-}
-
-/** True when values are held as bigint. */
-export function holdsBigInts(datatype: Datatype, data: TensorData): data is BigInt64Array | BigUint64Array {
-  return isBigIntDatatype(datatype) && !isBytesData(data);
 }

@@ -1,7 +1,7 @@
 import type { Datatype } from '../core/datatype.ts';
 import { isServingError } from '../core/errors.ts';
-import { dataFromElements, type ElementsOf, type TensorOf } from '../core/tensor-elements.ts';
-import { checkTensor, createParameters, type DataOf, type ParameterValue } from '../core/tensor.ts';
+import { tensorFromElements, type ElementsOf, type TensorOf } from '../core/tensor-elements.ts';
+import type { ParameterValue } from '../core/tensor.ts';
 import { handlerFailed } from './handler-error.ts';
 
 /** A tensor whose name and datatype the compiler knows. */
@@ -21,17 +21,8 @@ export function tensor<const N extends string, D extends Datatype>(
   elements: ElementsOf[D],
   parameters?: Readonly<Record<string, ParameterValue>>,
 ): NamedTensor<N, D> {
-  const what = `tensor "${name}"`;
   try {
-    const made = {
-      name,
-      datatype,
-      shape,
-      data: dataFromElements(datatype, elements, what) as DataOf[D],
-      ...(parameters === undefined ? {} : { parameters: createParameters(Object.entries(parameters)) }),
-    };
-    checkTensor(made, what);
-    return made;
+    return tensorFromElements(`tensor "${name}"`, name, datatype, shape, elements, parameters);
   } catch (thrown) {
     throw isServingError(thrown) ? handlerFailed(thrown.message, thrown) : thrown;
   }

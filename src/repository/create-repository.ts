@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { ServingError, isServingError, modelNotFound, toServingError } from '../core/errors.ts';
 import type { ModelIndexEntry } from '../core/metadata.ts';
+import { settledWithin } from '../core/settled-within.ts';
 import { detectEngine } from '../engine/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
 import { ExecutorPool, type CreateExecutor, type ExecutorPurpose } from './executor-pool.ts';
@@ -12,7 +13,6 @@ import { findModelHandler } from './model-handler.ts';
 import { checkModelName } from './model-name.ts';
 import { ModelSlot, type SlotHooks } from './model-slot.ts';
 import type { ModelRepository, ServedModel } from './repository.ts';
-import { within } from './within.ts';
 
 export interface RepositoryOptions extends LoadOptions {
   /** Names the only model; undefined when not given. */
@@ -152,7 +152,7 @@ class DirectoryRepository implements ModelRepository {
     const endsAt = performance.now() + graceMs;
     this.#closing.abort(new ServingError('server_not_ready', 'Server is shutting down'));
     for (const watch of this.#watches) watch.close();
-    await within(Promise.all([...this.#slots.values()].map((slot) => slot.close(graceMs))), graceMs + CLOSE_MARGIN_MS);
+    await settledWithin(Promise.all([...this.#slots.values()].map((slot) => slot.close(graceMs))), graceMs + CLOSE_MARGIN_MS);
     await this.#executors.stop(Math.max(0, endsAt - performance.now()));
   }
 
@@ -203,8 +203,11 @@ class DirectoryRepository implements ModelRepository {
     const location = this.#isSingle ? undefined : await readRepositoryModel(name, this.#reader);
     const isKnown = [...this.#slots.values()].some((slot) => slot.location.path === location?.path);
     if (location === undefined || (isKnown && !this.#slots.has(name))) throw modelNotFound(name);
-    const slot = this.#slots.get(name) ?? this.#createSlot(location, false);
+    const known = this.#slots.get(name);
+    if (known !== undefined) return known;
+    const slot = this.#createSlot(location, false);
     this.#slots.set(name, slot);
+    await this.#prepare(slot);
     return slot;
   }
 

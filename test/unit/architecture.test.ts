@@ -12,7 +12,7 @@ const STEPS = [
   ['index.ts'],
   ['pipeline'],
   ['executor', 'scheduler'],
-  ['repository'],
+  ['cache', 'repository'],
   ['dataplane'],
   ['explain', 'testing'],
   ['protocol/http2'],

@@ -40,8 +40,21 @@ describe('loadSettings', () => {
       explainer: expect.objectContaining({ kind: undefined, samples: 'auto', seed: 0 }) as object,
       executor: { isolation: 'auto', stopTimeoutMs: 1000 },
       engine: { onnxBinding: 'auto', provider: 'auto', intraOpThreads: 0, interOpThreads: 1 },
-      scheduler: { instances: 0, maxQueueSize: 1000, requestTimeoutMs: 300_000 },
-      repository: { loadTimeoutMs: 600_000 },
+      scheduler: {
+        instances: 0,
+        batching: 'auto',
+        maxBatchSize: 32,
+        preferredBatchSize: undefined,
+        maxQueueDelayMs: 0,
+        priorityLevels: 1,
+        defaultPriority: 1,
+        queueTimeoutMs: Infinity,
+        queueTimeoutAction: 'reject',
+        maxQueueSize: 1000,
+        requestTimeoutMs: 300_000,
+      },
+      repository: { loadTimeoutMs: 600_000, warmUp: 'auto' },
+      cache: { maxBytes: 0, ttlMs: Infinity },
       http: {
         maxBodyBytes: 67_108_864,
         maxHeaderBytes: 16_384,
@@ -78,6 +91,10 @@ describe('loadSettings', () => {
     [['--grpc-max-receive-message-length=-1'], { grpc: { maxReceiveBytes: -1 } }],
     [['--workers', '3'], { scheduler: { instances: 3 } }],
     [['--nthread=2'], { engine: { intraOpThreads: 2 } }],
+    [['--warmup', 'ON'], { repository: { warmUp: 'on' } }],
+    [['--warmup=false'], { repository: { warmUp: 'off' } }],
+    [['--warmup=5'], { repository: { warmUp: 5 } }],
+    [['--response_cache_bytes=64MiB', '--response-cache-ttl-seconds', '1.5'], { cache: { maxBytes: 67_108_864, ttlMs: 1500 } }],
   ])("KServe's %j is understood", (argv, expected) => {
     expect(settingsOf(argv)).toMatchObject(expected);
   });
@@ -156,7 +173,13 @@ describe('loadSettings', () => {
   });
 });
 
-const VALUES: Readonly<Record<string, string>> = { model_dir: '/somewhere', handler: '/somewhere', explainer: 'occlusion', port: '8080' };
+const VALUES: Readonly<Record<string, string>> = {
+  model_dir: '/somewhere',
+  handler: '/somewhere',
+  explainer: 'occlusion',
+  port: '8080',
+  preferred_batch_size: '8,4',
+};
 
 describe('SECTIONS', () => {
   it('give every option a name of its own, also among aliases and flags of KServe', () => {

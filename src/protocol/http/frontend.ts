@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { Logger } from '../../core/context.ts';
 import type { HttpRoute } from '../../core/http.ts';
+import { settledWithin } from '../../core/settled-within.ts';
 import { answerClientError } from './client-error.ts';
 import { Connections } from './connections.ts';
 import { createExpressApp, type ExpressApp } from './express-app.ts';
@@ -181,13 +182,4 @@ async function connectionsCease(server: Server, withinMs: number): Promise<void>
     await new Promise((resolve) => setTimeout(resolve, CEASED_FOR_MS));
   } while (lastCame > waitedFrom && performance.now() - start < withinMs);
   server.removeListener('connection', onConnection);
-}
-
-async function settledWithin(promise: Promise<void>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([promise, timeout]);
-  clearTimeout(timer);
 }

@@ -1,4 +1,10 @@
-import { decodeModelInferRequestSteps, encodeModelInferResponseSteps, FRAME_HEADER_BYTES, peekModelInferRequest } from '../../codec/index.ts';
+import {
+  decodeModelInferRequestSteps,
+  encodeModelInferResponseSteps,
+  encodeStatistics,
+  FRAME_HEADER_BYTES,
+  peekModelInferRequest,
+} from '../../codec/index.ts';
 import { invalidRequest, ServingError } from '../../core/errors.ts';
 import type { Body, InferRequest } from '../../core/infer.ts';
 import type { TensorMetadata } from '../../core/metadata.ts';
@@ -7,7 +13,7 @@ import type { StopSignal } from '../../core/stop-signal.ts';
 import { totalByteLength } from '../../core/tensor.ts';
 import type { Dataplane } from '../../dataplane/index.ts';
 import { ask } from '../http/index.ts';
-import { EMPTY, MODEL_METADATA, MODEL_REFERENCE, READY, SERVER_LIVE, SERVER_METADATA, small } from './messages.ts';
+import { EMPTY, MODEL_METADATA, MODEL_REFERENCE, READY, SERVER_LIVE, SERVER_METADATA, small, STATISTICS } from './messages.ts';
 import { repositoryMethods } from './repository.ts';
 import type { IncomingCall, UnaryHandler } from './unary-call.ts';
 
@@ -34,6 +40,10 @@ export function inferenceMethods(dataplane: Dataplane): Record<string, UnaryHand
       const metadata = dataplane.modelMetadata(name, given(version));
       return { ...metadata, inputs: metadata.inputs.map(wireMetadata), outputs: metadata.outputs.map(wireMetadata) };
     }),
+    // Proto3 knows no absent text: without a name all models are meant, as in Triton.
+    ModelStatistics: small(MODEL_REFERENCE, STATISTICS, ({ name, version }: ModelReference) =>
+      encodeStatistics(dataplane.statistics(given(name), given(version))),
+    ),
     ModelInfer: (message, call) => infer(message, call, dataplane),
     ...repositoryMethods(dataplane),
   };

@@ -56,6 +56,35 @@ export const LOAD_REQUEST: MessageSchema = {
 export const LOAD_RESPONSE: MessageSchema = { model_name: { number: 1, kind: 'string' }, isLoaded: { number: 2, kind: 'bool' } };
 export const UNLOAD_RESPONSE: MessageSchema = { model_name: { number: 1, kind: 'string' }, isUnloaded: { number: 2, kind: 'bool' } };
 
+const DURATION: MessageSchema = { count: { number: 1, kind: 'number' }, ns: { number: 2, kind: 'number' } };
+const INFER_STATISTICS: MessageSchema = {
+  success: { number: 1, kind: 'message', of: DURATION },
+  fail: { number: 2, kind: 'message', of: DURATION },
+  queue: { number: 3, kind: 'message', of: DURATION },
+  compute_input: { number: 4, kind: 'message', of: DURATION },
+  compute_infer: { number: 5, kind: 'message', of: DURATION },
+  compute_output: { number: 6, kind: 'message', of: DURATION },
+  cache_hit: { number: 7, kind: 'message', of: DURATION },
+  cache_miss: { number: 8, kind: 'message', of: DURATION },
+};
+const BATCH_STATISTICS: MessageSchema = {
+  batch_size: { number: 1, kind: 'number' },
+  compute_input: { number: 2, kind: 'message', of: DURATION },
+  compute_infer: { number: 3, kind: 'message', of: DURATION },
+  compute_output: { number: 4, kind: 'message', of: DURATION },
+};
+const MODEL_STATISTICS: MessageSchema = {
+  name: { number: 1, kind: 'string' },
+  version: { number: 2, kind: 'string' },
+  last_inference: { number: 3, kind: 'number' },
+  inference_count: { number: 4, kind: 'number' },
+  execution_count: { number: 5, kind: 'number' },
+  inference_stats: { number: 6, kind: 'message', of: INFER_STATISTICS },
+  batch_stats: { number: 7, kind: 'messages', of: BATCH_STATISTICS },
+};
+/** ModelStatisticsResponse, but for the members that are always empty here. */
+export const STATISTICS: MessageSchema = { model_stats: { number: 1, kind: 'messages', of: MODEL_STATISTICS } };
+
 /** protos/health.proto */
 export const HEALTH_REQUEST: MessageSchema = { service: { number: 1, kind: 'string' } };
 export const HEALTH_RESPONSE: MessageSchema = { status: { number: 1, kind: 'number' } };

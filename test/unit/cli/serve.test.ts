@@ -244,9 +244,9 @@ describe('runServe', () => {
       'Cannot listen on 0.0.0.0: no such host, choose another --host\n',
     ],
     [new Error('two\n  lines'), 'Cannot start: two; lines\n'],
-  ])('a start that fails with %s ends with code 1 and the reason in one line, last on stderr and in the termination log', async (error, line) => {
+  ])('a start that fails with %s ends with code 2 and the reason in one line, last on stderr and in the termination log', async (error, line) => {
     server.started.reject(error);
-    expect(await runServe(ARGS, host, server.start)).toBe(1);
+    expect(await runServe(ARGS, host, server.start)).toBe(2);
     expect(host.err.endsWith(line)).toBe(true);
     expect(terminationLog()).toBe(line);
   });

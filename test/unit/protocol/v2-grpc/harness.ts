@@ -1,3 +1,4 @@
+import { statisticsOf } from '../../../support/statistics.ts';
 import { fileURLToPath } from 'node:url';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
@@ -43,6 +44,11 @@ export class FakeDataplane implements Dataplane {
   resolve: Dataplane['resolve'] = (name, version) => {
     if (!this.isModelReady(name, version)) throw modelNotReady(name);
     return { name, version: version ?? '1', signature: SIGNATURE, capabilities: NO_CAPABILITIES };
+  };
+
+  statistics: Dataplane['statistics'] = (name, version) => {
+    if (name !== undefined) this.resolve(name, version);
+    return [statisticsOf(name ?? 'm', version ?? '1')];
   };
 
   modelMetadata: Dataplane['modelMetadata'] = (name, version) => {
