@@ -56,9 +56,9 @@ function send(session: http2.ClientHttp2Session, kind: 'REST' | 'gRPC'): Promise
 
 describe('--port', () => {
   it('serves HTTP/1.1, and REST and gRPC on one HTTP/2 connection at the same time', async () => {
-    const { url, waitFor } = await start();
+    const { url } = await start();
     const port = new URL(url).port;
-    await waitFor(new RegExp(`"grpcUrl":"grpc://127.0.0.1:${port}"`));
+    await server?.waitFor(new RegExp(`"grpcUrl":"grpc://127.0.0.1:${port}"`));
     const session = http2.connect(url);
     const kinds = Array.from({ length: 200 }, (_, index) => (index % 2 === 0 ? ('REST' as const) : ('gRPC' as const)));
     const [answers, overHttp1] = await Promise.all([
@@ -98,22 +98,20 @@ describe('--port', () => {
     const overHttp2 = Array.from({ length: 2 }, async (_, index) => {
       const session = http2.connect(url).on('error', () => undefined);
       const ended = once(session, 'goaway');
-      let isLeaving = false;
-      void ended.then(() => (isLeaving = true));
-      while (!isLeaving) {
+      const state = { isLeaving: false };
+      void ended.then(() => (state.isLeaving = true));
+      while (!state.isLeaving) {
         const { status } = await send(session, index === 0 ? 'REST' : 'gRPC');
         if (status === '200' || status === 'grpc 0') answered++;
-        else if (!isLeaving) failures.push(`HTTP/2: ${status}`);
+        else if (!state.isLeaving) failures.push(`HTTP/2: ${status}`);
       }
       session.close();
     });
     await until(() => answered >= 500);
     isTold = true;
     process.kill('SIGTERM');
-    await Promise.all([
-      ...loops,
-      ...overHttp2.map((loop) => loop.catch((error: unknown) => void (isRefusal(error) || failures.push(describeError(error))))),
-    ]);
+    const settled = await Promise.allSettled([...loops, ...overHttp2]);
+    for (const result of settled) if (result.status === 'rejected' && !isRefusal(result.reason)) failures.push(describeError(result.reason));
     for (const client of clients) client.close();
     expect(failures).toEqual([]);
     expect(await exit).toBe(0);

@@ -178,6 +178,7 @@ const VALUES: Readonly<Record<string, string>> = {
   model_dir: '/somewhere',
   handler: '/somewhere',
   explainer: 'occlusion',
+  port: '8080',
   preferred_batch_size: '8,4',
   port: '8080',
 };

@@ -5,7 +5,10 @@ import type { HttpCall } from '../../core/http.ts';
 const MAX_LOGGED_NAME = 128;
 
 /** Logs why a request failed; called once, where the error becomes a reply. */
-export function logError({ method, route, params, log }: Pick<HttpCall, 'method' | 'params' | 'log'> & { readonly route: string }, error: ServingError): void {
+export function logError(
+  { method, route, params, log }: Pick<HttpCall, 'method' | 'params' | 'log'> & { readonly route: string },
+  error: ServingError,
+): void {
   const status = ERROR_TABLE[error.reason].http;
   const model = params['model']?.slice(0, MAX_LOGGED_NAME);
   const fields = { method, route, ...(model === undefined ? {} : { model }), status, reason: error.reason, details: error.details };

@@ -1,4 +1,10 @@
-import { decodeModelInferRequestSteps, encodeModelInferResponseSteps, encodeStatistics, FRAME_HEADER_BYTES, peekModelInferRequest } from '../../codec/index.ts';
+import {
+  decodeModelInferRequestSteps,
+  encodeModelInferResponseSteps,
+  encodeStatistics,
+  FRAME_HEADER_BYTES,
+  peekModelInferRequest,
+} from '../../codec/index.ts';
 import { invalidRequest, ServingError } from '../../core/errors.ts';
 import type { Body, InferRequest } from '../../core/infer.ts';
 import type { TensorMetadata } from '../../core/metadata.ts';

@@ -82,7 +82,7 @@ const MODEL_STATISTICS: MessageSchema = {
   inference_stats: { number: 6, kind: 'message', of: INFER_STATISTICS },
   batch_stats: { number: 7, kind: 'messages', of: BATCH_STATISTICS },
 };
-/** ModelStatisticsResponse, without the lists that are always empty here. */
+/** ModelStatisticsResponse, but for the members that are always empty here. */
 export const STATISTICS: MessageSchema = { model_stats: { number: 1, kind: 'messages', of: MODEL_STATISTICS } };
 
 /** protos/health.proto */
