@@ -77,8 +77,7 @@ export class ClientCalls {
         if (failed >= retries || !this.#defaults.retryOn(error)) throw error;
         const pauseMs = backOffMs(failed, error.retryAfterMs);
         if (performance.now() + pauseMs >= call.deadline) throw error;
-        await pause(pauseMs, call);
-        if (call.aborted) throw call.reason;
+        if (await isAbortedWithin(pauseMs, call)) throw call.reason;
       }
     }
   }
@@ -151,13 +150,13 @@ class RunningCall extends StopSource {
   }
 }
 
-/** Resolves when the time is over or the signal aborts. */
-function pause(ms: number, signal: StopSignal): Promise<void> {
+/** Resolves when the time is over or the signal aborts; true for the latter. */
+function isAbortedWithin(ms: number, signal: StopSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer);
       signal.removeEventListener('abort', end);
-      resolve();
+      resolve(signal.aborted);
     };
     const timer = setTimeout(end, ms);
     signal.addEventListener('abort', end);

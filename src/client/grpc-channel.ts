@@ -57,8 +57,7 @@ export class GrpcChannel {
   close(): void {
     const error = new InferenceError('cancelled', 'Cannot finish the call: the client is closed');
     this.#closedBy ??= error;
-    for (const call of this.#waiting) call.fail(error);
-    this.#waiting.clear();
+    this.#failWaiting(error);
     for (const connection of [...this.#all]) connection.close(error);
   }
 
@@ -103,7 +102,7 @@ export class GrpcChannel {
           this.#sendWaiting();
         },
         away: (error) => {
-          if (isReady) this.#left(connection);
+          if (isReady) this.#left(connection, error);
           else this.#missed(error);
         },
         gone: () => {
@@ -123,10 +122,13 @@ export class GrpcChannel {
     this.#connections.push(connection);
   }
 
-  #left(connection: Http2Connection): void {
+  #left(connection: Http2Connection, error: InferenceError): void {
     const at = this.#connections.indexOf(connection);
     if (at >= 0) this.#connections.splice(at, 1);
-    if (this.#waiting.size > 0) this.#connectMore(performance.now());
+    if (this.#waiting.size === 0) return;
+    this.#connectMore(performance.now());
+    // The last attempt to open another one failed just now, and nothing would wake who waits.
+    if (this.#connections.length === 0 && this.#connecting === undefined) this.#failWaiting(error);
   }
 
   /** Nobody is there, or nobody who speaks HTTP/2: who waits for it fails, unless other connections will have room. */
@@ -134,7 +136,10 @@ export class GrpcChannel {
     this.#connecting = undefined;
     this.#lastError = error;
     this.#retryAt = performance.now() + backOffMs(this.#failures++, undefined);
-    if (this.#connections.length > 0) return;
+    if (this.#connections.length === 0) this.#failWaiting(error);
+  }
+
+  #failWaiting(error: InferenceError): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const call of waiting) call.fail(error);

@@ -21,7 +21,7 @@ export class Channel {
 
   constructor(stream: Duplex, handlers: ChannelHandlers, options: { readonly pausesWhenFull: boolean }) {
     this.#stream = stream;
-    this.#writer = new GatheredWriter(stream, options.pausesWhenFull ? () => pauseWhileFull(stream) : undefined);
+    this.#writer = new GatheredWriter(stream, options.pausesWhenFull ? pauseWhileFull.bind(undefined, stream) : undefined);
     const reader = new FrameReader();
     const take = (frame: Frame): void => {
       handlers.take(frame);

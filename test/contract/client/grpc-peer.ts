@@ -16,6 +16,8 @@ export interface Peer {
   readonly sessions: Set<Http2Session>;
   /** Connections opened so far. */
   connections(): number;
+  /** New connections are refused from now on. */
+  stopListening(): void;
   close(): Promise<void>;
 }
 
@@ -51,9 +53,12 @@ export async function startPeer(answer: (stream: ServerHttp2Stream, message: Buf
     host: await listen(listening),
     sessions,
     connections: () => opened,
+    stopListening: () => {
+      listening.close();
+    },
     close: async () => {
       for (const session of sessions) session.destroy();
-      const closed = once(listening, 'close');
+      const closed = listening.listening ? once(listening, 'close') : undefined;
       listening.close();
       await closed;
     },
