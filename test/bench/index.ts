@@ -1,13 +1,14 @@
 /**
  *     npm run bench -- [case…] [--json FILE] [--docs FILE] [--strict] [--quick]
  *
- * Starts real servers, loads them in turn and tells ratios. Cases: digits, liveness, memory, cancel, handler, transformer; all without a name. A goal that is not met
+ * Starts real servers, loads them in turn and tells ratios. Cases: digits, liveness, memory, cancel, handler, transformer, download; all without a name. A goal that is not met
  * prints FAIL, and makes the exit code 1 with --strict; so does always a case that cannot be measured.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { runCancelCase } from './cancel-case.ts';
 import { runDigitsCase } from './digits-case.ts';
+import { runDownloadCase } from './download-case.ts';
 import { FULL_EFFORT, QUICK_EFFORT, type BenchEffort } from './effort.ts';
 import { runHandlerCase } from './handler-case.ts';
 import { runLivenessCase } from './liveness-case.ts';
@@ -22,6 +23,7 @@ const CASES: Readonly<Record<string, (effort: BenchEffort) => Promise<CaseReport
   cancel: runCancelCase,
   handler: runHandlerCase,
   transformer: runTransformerCase,
+  download: runDownloadCase,
 };
 
 const { values, positionals } = parseArgs({
