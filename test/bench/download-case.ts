@@ -84,7 +84,7 @@ function floor(urls: Urls, bytes: number, dir: string): Downloader {
   );
   writeFileSync(join(dir, 'one.curl'), parts.join('next\n'));
   writeFileSync(join(dir, 'many.curl'), urls.many.map((url) => `url = "${url}"\noutput = /dev/null\n`).join(''));
-  return { name: 'curl to /dev/null', command: (load) => ['curl', '-sS', '-Z', '--parallel-max', '8', '-K', join(dir, `${load}.curl`)] };
+  return { name: 'curl to /dev/null', command: (load) => ['curl', '-sS', '--fail', '-Z', '--parallel-max', '8', '-K', join(dir, `${load}.curl`)] };
 }
 
 async function startServer(dir: string): Promise<{ readonly server: ChildProcess; readonly endpoint: string }> {

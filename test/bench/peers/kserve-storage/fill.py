@@ -7,9 +7,10 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
+from botocore.config import Config
 
 LOADS = json.loads(sys.argv[1])
-s3 = boto3.client("s3")
+s3 = boto3.client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "path"}))
 s3.create_bucket(Bucket="models")
 block = random.Random(1).randbytes(32 << 20)
 urls = {}
