@@ -5,7 +5,8 @@ import { HttpClient, readSome } from './http-client.ts';
 import { getFrom, MAX_LISTING_BYTES, readFrom, type HttpStore } from './http-read.ts';
 import { pathBelow } from './remote-path.ts';
 import { readCaBundle } from './s3-settings.ts';
-import type { ByteRange, Environment, ListWatch, OpenedSource, RemoteBytes, RemoteFile, SourceContext, StorageSource } from './storage.ts';
+import type { ByteRange, Environment, StoreWatch, OpenedSource, RemoteBytes, RemoteFile, SourceContext, StorageSource } from './storage.ts';
+import { elementOf, elementsOf } from './xml.ts';
 
 interface Location {
   readonly account: string;
@@ -62,7 +63,7 @@ class AzureSource implements StorageSource {
     this.#authorize = authorize;
   }
 
-  async list(watch: ListWatch): Promise<readonly RemoteFile[]> {
+  async list(watch: StoreWatch): Promise<readonly RemoteFile[]> {
     const { container, prefix } = this.#location;
     const files: RemoteFile[] = [];
     let marker = '';
@@ -70,10 +71,9 @@ class AzureSource implements StorageSource {
       const url = this.#url('');
       for (const [name, value] of Object.entries({ restype: 'container', comp: 'list', prefix, marker }))
         if (value !== '') url.searchParams.set(name, value);
-      const answer = await getFrom(this.#store, url, await this.#authorize(url, {}, watch.signal), watch.signal);
+      const answer = await getFrom(this.#store, url, await this.#authorize(url, {}, watch.signal), watch);
       const xml = await readSome(answer.body, MAX_LISTING_BYTES);
-      watch.alive();
-      for (const [, blob = ''] of xml.matchAll(/<Blob>([^]*?)<\/Blob>/g)) {
+      for (const blob of elementsOf(xml, 'Blob')) {
         const file = readBlob(blob, prefix);
         if (file?.isExact === true) return [file];
         if (file !== undefined) files.push(file);
@@ -89,13 +89,13 @@ class AzureSource implements StorageSource {
     return files;
   }
 
-  async read(file: RemoteFile, range: ByteRange | undefined, signal: AbortSignal): Promise<RemoteBytes> {
+  async read(file: RemoteFile, range: ByteRange | undefined, watch: StoreWatch): Promise<RemoteBytes> {
     const url = this.#url(`/${file.key.split('/').map(encodeURIComponent).join('/')}`);
     const conditions: Record<string, string> = file.etag === undefined ? {} : { 'if-match': file.etag };
     // Signed, so it must be known here and not be added behind the signature.
     if (range !== undefined) conditions['range'] = `bytes=${range.start}-${range.end - 1}`;
-    const headers = await this.#authorize(url, conditions, signal);
-    return readFrom(this.#store, url, file, range, signal, { headers: { ...conditions, ...headers }, comparesEtag: true });
+    const headers = await this.#authorize(url, conditions, watch.signal);
+    return readFrom(this.#store, url, file, range, watch, { headers: { ...conditions, ...headers }, comparesEtag: true });
   }
 
   dispose(): void {
@@ -126,15 +126,4 @@ function readBlob(xml: string, prefix: string): RemoteFile | undefined {
     ...(checksum === undefined ? {} : { checksum }),
     ...(name === prefix ? { isExact: true } : {}),
   };
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
-
-function elementOf(xml: string, name: string): string | undefined {
-  const text = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
-  return text?.replaceAll(/&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|(\w+));/gi, (found: string, hex?: string, decimal?: string, word?: string) => {
-    const code = hex !== undefined ? parseInt(hex, 16) : decimal !== undefined ? Number(decimal) : undefined;
-    if (code !== undefined) return code <= 0x10ffff ? String.fromCodePoint(code) : found;
-    return ENTITIES[word ?? ''] ?? found;
-  });
 }

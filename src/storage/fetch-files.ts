@@ -101,7 +101,7 @@ class FetchRun {
   async #describe(fetched: FetchedFile): Promise<void> {
     const { source } = this.#deps;
     if (source.describe === undefined) return;
-    fetched.remote = await retrying(this.#retry, ({ signal }) => source.describe?.(fetched.remote, signal) ?? Promise.resolve(fetched.remote));
+    fetched.remote = await retrying(this.#retry, (watch) => source.describe?.(fetched.remote, watch) ?? Promise.resolve(fetched.remote));
   }
 
   async #fetch(piece: Piece): Promise<void> {

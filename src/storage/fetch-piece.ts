@@ -5,8 +5,6 @@ import type { Piece } from './fetched-file.ts';
 import { retrying, type RetryContext, type Watch } from './retry.ts';
 import type { DownloadProgress, RetryPolicy, StorageSource } from './storage.ts';
 
-/** Bytes that wait for one write; with the socket's own buffers, all that a read holds in memory. */
-const WRITE_BYTES = 512 * 1024;
 /** What must have arrived for failures to be counted anew: a store that gives a little each time is no endless loop. */
 const PROGRESS_BYTES = 1024 * 1024;
 
@@ -38,8 +36,6 @@ class Transfer {
   /** Bytes of the piece that are on disk and, where there is a hasher, in it. */
   #arrived = 0;
   #hasher: Hasher | undefined;
-  #waiting: Uint8Array[] = [];
-  #waitingBytes = 0;
 
   constructor(piece: Piece, deps: PieceDeps) {
     this.#piece = piece;
@@ -58,59 +54,45 @@ class Transfer {
     const end = range?.end ?? file.remote.size;
     const isContinued = this.#arrived > 0;
     const wanted = isContinued && end !== undefined ? { start: start + this.#arrived, end } : range;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    const { body, checksum, etag } = await this.#deps.source.read(file.remote, wanted, watch.signal);
+    const { body, checksum, etag } = await this.#deps.source.read(file.remote, wanted, watch);
     watch.alive();
     if (file.remote.etag === undefined && etag !== undefined) file.remote = { ...file.remote, etag };
     if (!isContinued) this.#hasher = file.hasherFor(this.#piece, checksum);
     await this.#receive(body, handle, end === undefined ? undefined : end - start, watch);
   }
 
+  /** What arrived before a break is right; the next try goes on behind it. */
   async #receive(body: AsyncIterable<Uint8Array>, handle: FileHandle, length: number | undefined, watch: Watch): Promise<void> {
     const before = this.#arrived;
     try {
       for await (const chunk of body) {
         watch.alive();
-        this.#waiting.push(chunk);
-        this.#waitingBytes += chunk.byteLength;
-        if (length !== undefined && this.#arrived + this.#waitingBytes > length) throw this.#tooLong(length);
-        if (this.#waitingBytes >= WRITE_BYTES) {
-          await this.#write(handle);
-          watch.alive();
-        }
+        if (length !== undefined && this.#arrived + chunk.byteLength > length) throw this.#tooLong(length);
+        await this.#take(chunk, handle);
+        watch.alive();
       }
-    } catch (error) {
-      // What arrived before the break is right; the next try goes on behind it.
-      if (error instanceof TransientFailure) await this.#write(handle);
-      throw error;
     } finally {
       if (this.#arrived - before >= PROGRESS_BYTES) watch.progressed();
     }
-    await this.#write(handle);
     if (length !== undefined && this.#arrived < length) {
       throw new TransientFailure(`the answer ended after ${this.#arrived} of ${length} bytes of ${JSON.stringify(this.#piece.file.remote.path)}`);
     }
   }
 
-  async #write(handle: FileHandle): Promise<void> {
-    if (this.#waitingBytes === 0) return;
-    const chunks = this.#waiting;
-    const bytes = this.#waitingBytes;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    const { bytesWritten } = await handle.writev(chunks, (this.#piece.range?.start ?? 0) + this.#arrived);
-    if (bytesWritten !== bytes) await this.#writeRest(handle, Buffer.concat(chunks).subarray(bytesWritten), this.#arrived + bytesWritten);
-    if (this.#hasher !== undefined) for (const chunk of chunks) this.#hasher.update(chunk);
-    this.#arrived += bytes;
-    this.#deps.progress.bytes += bytes;
+  /** A chunk is hashed while it is written. */
+  async #take(chunk: Uint8Array, handle: FileHandle): Promise<void> {
+    const writing = this.#write(chunk, handle);
+    this.#hasher?.update(chunk);
+    await writing;
+    this.#arrived += chunk.byteLength;
+    this.#deps.progress.bytes += chunk.byteLength;
   }
 
-  /** A write may take less than it was given, when the disk is nearly full; the next one says why. */
-  async #writeRest(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-    const start = this.#piece.range?.start ?? 0;
-    for (let written = 0; written < bytes.byteLength;) {
-      const { bytesWritten } = await handle.write(bytes, written, bytes.byteLength - written, start + position + written);
+  async #write(chunk: Uint8Array, handle: FileHandle): Promise<void> {
+    const start = (this.#piece.range?.start ?? 0) + this.#arrived;
+    // A write may take less than it was given, when the disk is nearly full; the next one says why.
+    for (let written = 0; written < chunk.byteLength;) {
+      const { bytesWritten } = await handle.write(chunk, written, chunk.byteLength - written, start + written);
       written += bytesWritten;
     }
   }

@@ -5,7 +5,7 @@ import { HttpClient } from './http-client.ts';
 import { getJson, readFrom, type HttpStore } from './http-read.ts';
 import { pathBelow } from './remote-path.ts';
 import { readCaBundle } from './s3-settings.ts';
-import type { ByteRange, Environment, ListWatch, OpenedSource, RemoteBytes, RemoteFile, SourceContext, StorageSource } from './storage.ts';
+import type { ByteRange, Environment, StoreWatch, OpenedSource, RemoteBytes, RemoteFile, SourceContext, StorageSource } from './storage.ts';
 
 /** `gs://BUCKET/PREFIX` over the JSON API; rules of names as for S3. */
 export async function openGcs(uri: string, ctx: SourceContext): Promise<OpenedSource> {
@@ -56,7 +56,7 @@ class GcsSource implements StorageSource {
     this.#deps = deps;
   }
 
-  async list(watch: ListWatch): Promise<readonly RemoteFile[]> {
+  async list(watch: StoreWatch): Promise<readonly RemoteFile[]> {
     const { store, bucket, prefix, endpoint } = this.#deps;
     const files: RemoteFile[] = [];
     let pageToken: string | undefined;
@@ -65,8 +65,7 @@ class GcsSource implements StorageSource {
       url.searchParams.set('prefix', prefix);
       url.searchParams.set('fields', 'items(name,size,crc32c,generation,contentEncoding),nextPageToken');
       if (pageToken !== undefined) url.searchParams.set('pageToken', pageToken);
-      const { body } = await getJson(store, url, await this.#headers(watch.signal), watch.signal);
-      watch.alive();
+      const { body } = await getJson(store, url, await this.#headers(watch.signal), watch);
       const page = body as { readonly items?: readonly Listed[]; readonly nextPageToken?: string };
       for (const item of page.items ?? []) {
         const file = readItem(item, prefix);
@@ -84,13 +83,13 @@ class GcsSource implements StorageSource {
     return files;
   }
 
-  async read(file: RemoteFile, range: ByteRange | undefined, signal: AbortSignal): Promise<RemoteBytes> {
+  async read(file: RemoteFile, range: ByteRange | undefined, watch: StoreWatch): Promise<RemoteBytes> {
     const { store, bucket, endpoint } = this.#deps;
     const url = new URL(`${endpoint}/storage/v1/b/${bucket}/o/${encodeURIComponent(file.key)}`);
     url.searchParams.set('alt', 'media');
     // Names this very content: it never changes, and is gone when it was overwritten.
     if (file.etag !== undefined) url.searchParams.set('generation', file.etag);
-    return readFrom(store, url, file, range, signal, { headers: await this.#headers(signal), comparesEtag: false });
+    return readFrom(store, url, file, range, watch, { headers: await this.#headers(watch.signal), comparesEtag: false });
   }
 
   dispose(): void {

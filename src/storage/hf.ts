@@ -2,7 +2,7 @@ import { cannotDownload } from './failure.ts';
 import { headerOf, HttpClient } from './http-client.ts';
 import { getJson, readFrom, type HttpStore } from './http-read.ts';
 import { readCaBundle } from './s3-settings.ts';
-import type { ByteRange, ListWatch, OpenedSource, RemoteBytes, RemoteFile, SourceContext, StorageSource } from './storage.ts';
+import type { ByteRange, StoreWatch, OpenedSource, RemoteBytes, RemoteFile, SourceContext, StorageSource } from './storage.ts';
 
 /** `hf://OWNER/MODEL[:REVISION]` over the Hub's API, with HF_TOKEN and HF_ENDPOINT. */
 export async function openHuggingFace(uri: string, ctx: SourceContext): Promise<OpenedSource> {
@@ -43,10 +43,10 @@ class HubSource implements StorageSource {
     this.#deps = deps;
   }
 
-  async list({ signal, alive }: { readonly signal: AbortSignal; readonly alive: ListWatch['alive'] }): Promise<readonly RemoteFile[]> {
+  async list(watch: StoreWatch): Promise<readonly RemoteFile[]> {
     const { store, endpoint, repository, revision } = this.#deps;
     const api = `${endpoint}/api/models/${repository}`;
-    const { body } = await getJson(store, new URL(`${api}/revision/${encodeURIComponent(revision)}`), this.#headers(), signal);
+    const { body } = await getJson(store, new URL(`${api}/revision/${encodeURIComponent(revision)}`), this.#headers(), watch);
     const { sha } = body as { readonly sha?: unknown };
     if (typeof sha !== 'string')
       throw cannotDownload('upstream_failed', store.uri, 'Hugging Face did not name the commit of the revision, check HF_ENDPOINT');
@@ -54,8 +54,7 @@ class HubSource implements StorageSource {
     const files: RemoteFile[] = [];
     let next: URL | undefined = new URL(`${api}/tree/${sha}?recursive=true`);
     while (next !== undefined) {
-      const page: Awaited<ReturnType<typeof getJson>> = await getJson(store, next, this.#headers(), signal);
-      alive();
+      const page: Awaited<ReturnType<typeof getJson>> = await getJson(store, next, this.#headers(), watch);
       for (const entry of Array.isArray(page.body) ? (page.body as readonly TreeEntry[]) : []) {
         const file = readEntry(entry);
         if (file !== undefined) files.push(file);
@@ -70,11 +69,11 @@ class HubSource implements StorageSource {
     return files;
   }
 
-  read(file: RemoteFile, range: ByteRange | undefined, signal: AbortSignal): Promise<RemoteBytes> {
+  read(file: RemoteFile, range: ByteRange | undefined, watch: StoreWatch): Promise<RemoteBytes> {
     const { store, endpoint, repository } = this.#deps;
     const path = file.key.split('/').map(encodeURIComponent).join('/');
     const url = new URL(`${endpoint}/${repository}/resolve/${this.#commit}/${path}`);
-    return readFrom(store, url, file, range, signal, { headers: this.#headers(), comparesEtag: false });
+    return readFrom(store, url, file, range, watch, { headers: this.#headers(), comparesEtag: false });
   }
 
   dispose(): void {

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream';
 import { checksumFromBase64 } from './checksum.ts';
 import { cannotDownload, TransientFailure } from './failure.ts';
 import { headerOf, readSome, type HttpAnswer, type HttpClient } from './http-client.ts';
-import type { ByteRange, Checksum, RemoteBytes, RemoteFile } from './storage.ts';
+import type { ByteRange, Checksum, RemoteBytes, RemoteFile, StoreWatch } from './storage.ts';
 
 /** A store over plain HTTP, and what its failures are called. */
 export interface HttpStore {
@@ -16,10 +16,10 @@ export interface HttpStore {
 }
 
 /** An answer with success, or the failure that its status means: 408, 429 and 5xx pass, all others do not. */
-export async function getFrom(store: HttpStore, url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpAnswer> {
-  const answer = await store.http.get(url, {
+export async function getFrom(store: HttpStore, url: URL, headers: Readonly<Record<string, string>>, watch: StoreWatch): Promise<HttpAnswer> {
+  const answer = await store.http.send(url, {
     headers,
-    signal,
+    watch,
     private: ['authorization', 'cookie', ...Object.keys(headers).map((name) => name.toLowerCase())].filter(isPrivate),
   });
   if (answer.status === 200 || answer.status === 206) return answer;
@@ -50,7 +50,7 @@ async function wordsOf(answer: HttpAnswer): Promise<string> {
   return code === undefined ? '' : ` ${code}`;
 }
 
-function retryAfterOf(answer: HttpAnswer): number | undefined {
+export function retryAfterOf(answer: HttpAnswer): number | undefined {
   const seconds = Number(headerOf(answer, 'retry-after'));
   return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
 }
@@ -66,12 +66,12 @@ export async function readFrom(
   url: URL,
   file: RemoteFile,
   range: ByteRange | undefined,
-  signal: AbortSignal,
+  watch: StoreWatch,
   { headers, comparesEtag }: ReadOptions,
 ): Promise<RemoteBytes> {
   const asked: Record<string, string> = { 'accept-encoding': 'identity', ...headers };
   if (range !== undefined) asked['range'] = `bytes=${range.start}-${range.end - 1}`;
-  const answer = await getFrom(store, url, asked, signal);
+  const answer = await getFrom(store, url, asked, watch);
   const version = versionOf(answer);
   if (comparesEtag && file.etag !== undefined && version !== file.etag) {
     answer.discard();
@@ -104,7 +104,7 @@ function checksumOf(answer: HttpAnswer): Checksum | undefined {
 async function* gunzip(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   const plain = createGunzip();
   // Errors of either end come out of the iteration below.
-  pipeline(body, plain, () => undefined);
+  pipeline(copies(body), plain, () => undefined);
   try {
     yield* plain as AsyncIterable<Uint8Array>;
   } catch (error) {
@@ -113,14 +113,19 @@ async function* gunzip(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Arra
   }
 }
 
+/** The decompressor holds what it is given for longer than a chunk is valid. */
+async function* copies(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  for await (const chunk of body) yield Buffer.from(chunk);
+}
+
 /** A JSON answer of bounded size. */
 export async function getJson(
   store: HttpStore,
   url: URL,
   headers: Readonly<Record<string, string>>,
-  signal: AbortSignal,
+  watch: StoreWatch,
 ): Promise<{ readonly body: unknown; readonly answer: HttpAnswer }> {
-  const answer = await getFrom(store, url, { accept: 'application/json', ...headers }, signal);
+  const answer = await getFrom(store, url, { accept: 'application/json', ...headers }, watch);
   const text = await readSome(answer.body, MAX_LISTING_BYTES);
   try {
     return { body: JSON.parse(text) as unknown, answer };

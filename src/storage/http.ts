@@ -3,7 +3,7 @@ import { cannotDownload } from './failure.ts';
 import { headerOf, HttpClient, type HttpAnswer } from './http-client.ts';
 import { getFrom, readFrom, versionOf, type HttpStore } from './http-read.ts';
 import { readCaBundle } from './s3-settings.ts';
-import type { ByteRange, Environment, ListWatch, OpenedSource, RemoteBytes, RemoteFile, SourceContext, StorageSource } from './storage.ts';
+import type { ByteRange, Environment, StoreWatch, OpenedSource, RemoteBytes, RemoteFile, SourceContext, StorageSource } from './storage.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
 
@@ -53,8 +53,8 @@ class HttpSource implements StorageSource {
   }
 
   /** One byte is asked for: a signed URL is good for GET only, and the answer tells size, version and whether ranges work. */
-  async list({ signal }: ListWatch): Promise<readonly RemoteFile[]> {
-    const answer = await getFrom(this.#store, this.#url, { 'accept-encoding': 'identity', range: 'bytes=0-0', ...this.#headers }, signal);
+  async list(watch: StoreWatch): Promise<readonly RemoteFile[]> {
+    const answer = await getFrom(this.#store, this.#url, { 'accept-encoding': 'identity', range: 'bytes=0-0', ...this.#headers }, watch);
     answer.discard();
     const path = this.#fileName();
     this.#checkType(answer, path);
@@ -69,8 +69,8 @@ class HttpSource implements StorageSource {
     return [{ ...base, size: isPlain ? Number(length) : undefined, isWholeOnly: true }];
   }
 
-  read(file: RemoteFile, range: ByteRange | undefined, signal: AbortSignal): Promise<RemoteBytes> {
-    return readFrom(this.#store, this.#url, file, range, signal, { headers: this.#headers, comparesEtag: true });
+  read(file: RemoteFile, range: ByteRange | undefined, watch: StoreWatch): Promise<RemoteBytes> {
+    return readFrom(this.#store, this.#url, file, range, watch, { headers: this.#headers, comparesEtag: true });
   }
 
   dispose(): void {

@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
+import type { HttpMethod } from './http-head.ts';
 
 export interface S3Credentials {
   readonly accessKeyId: string;
@@ -16,10 +17,11 @@ const EMPTY_BODY_SHA256 = createHash('sha256').digest('hex');
 let lastKey: { readonly of: string; readonly key: Buffer } | undefined;
 
 /**
- * `amazonHeaders`, all of whose names begin with `x-amz-`, and those that sign a GET (Signature Version 4). The SDK can sign as well, at several
- * milliseconds of work for each object.
+ * `amazonHeaders`, all of whose names begin with `x-amz-`, and those that sign a request without a body (Signature Version 4). The query of `url` is
+ * in the order of its names, and escaped as `encodeName` does. The SDK can sign as well, at several milliseconds of work for each object.
  */
-export function signGet(
+export function signRequest(
+  method: HttpMethod,
   url: URL,
   amazonHeaders: Readonly<Record<string, string>>,
   { region, credentials, now }: SigningContext,
@@ -32,7 +34,7 @@ export function signGet(
   if (sessionToken !== undefined) signed['x-amz-security-token'] = sessionToken;
   const names = Object.keys(signed).sort();
   const canonical = [
-    'GET',
+    method,
     url.pathname,
     url.search.slice(1),
     ...names.map((name) => `${name}:${signed[name] ?? ''}`),
@@ -64,7 +66,10 @@ function hmac(key: Buffer | string, text: string): Buffer {
 
 /** As S3 wants keys in paths: all but unreserved characters and `/` are escaped. */
 export function encodeKey(key: string): string {
-  return encodeURIComponent(key)
-    .replaceAll('%2F', '/')
-    .replaceAll(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  return encodeName(key).replaceAll('%2F', '/');
+}
+
+/** As S3 wants queries: all but unreserved characters are escaped. */
+export function encodeName(text: string): string {
+  return encodeURIComponent(text).replaceAll(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
 }

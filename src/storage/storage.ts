@@ -31,6 +31,7 @@ export interface ByteRange {
 }
 
 export interface RemoteBytes {
+  /** A chunk is valid until the next one is asked for. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Of the whole file, when the answer carries one. */
   readonly checksum?: Checksum;
@@ -39,21 +40,21 @@ export interface RemoteBytes {
 
 /**
  * Files of one URI in a store. Failures that may pass are `TransientFailure`s, all others ServingErrors; retries, timeouts and parallel reads are the
- * caller's. Every promise and body ends soon after `signal` aborts.
+ * caller's. Every promise and body ends soon after the signal aborts.
  */
 export interface StorageSource {
   /** Every file below the URI, in no particular order. Rejects when there is none. Says so whenever a page of the listing has come. */
-  list(watch: ListWatch): Promise<readonly RemoteFile[]>;
-  /** Bytes of a file, or all of it without `range`. Must fail when the file is no longer the one that was listed. */
-  read(file: RemoteFile, range: ByteRange | undefined, signal: AbortSignal): Promise<RemoteBytes>;
+  list(watch: StoreWatch): Promise<readonly RemoteFile[]>;
+  /** Bytes of a file, or all of it without `range`. Must fail when the file is no longer the one that was listed. Says so whenever bytes have come. */
+  read(file: RemoteFile, range: ByteRange | undefined, watch: StoreWatch): Promise<RemoteBytes>;
   /** Adds facts that a listing lacks; asked for files that are read in several ranges. */
-  describe?(file: RemoteFile, signal: AbortSignal): Promise<RemoteFile>;
+  describe?(file: RemoteFile, watch: StoreWatch): Promise<RemoteFile>;
   /** What the variables of this kind of store say about tries and timeouts. */
   readonly policy?: Partial<RetryPolicy>;
   dispose(): void;
 }
 
-export interface ListWatch {
+export interface StoreWatch {
   readonly signal: AbortSignal;
   alive(): void;
 }

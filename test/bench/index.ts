@@ -2,7 +2,7 @@
  *     npm run bench -- [case…] [--json FILE] [--docs FILE] [--strict] [--quick]
  *
  * Starts real servers, loads them in turn and tells ratios. Cases: digits, liveness, memory, cancel, handler, transformer,
- * cold-start; all without a name. A goal that is not met
+ * cold-start, download; all without a name. A goal that is not met
  * prints FAIL, and makes the exit code 1 with --strict; so does always a case that cannot be measured.
  */
 import { writeFileSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { runCancelCase } from './cancel-case.ts';
 import { runColdStartCase } from './cold-start-case.ts';
 import { runDigitsCase } from './digits-case.ts';
+import { runDownloadCase } from './download-case.ts';
 import { FULL_EFFORT, QUICK_EFFORT, type BenchEffort } from './effort.ts';
 import { runHandlerCase } from './handler-case.ts';
 import { runLivenessCase } from './liveness-case.ts';
@@ -25,6 +26,7 @@ const CASES: Readonly<Record<string, (effort: BenchEffort) => Promise<CaseReport
   handler: runHandlerCase,
   transformer: runTransformerCase,
   'cold-start': runColdStartCase,
+  download: runDownloadCase,
 };
 
 const { values, positionals } = parseArgs({

@@ -36,7 +36,7 @@ const LIBRARY_HOMES: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['telemetry'],
   pino: ['telemetry'],
   'pino-pretty': ['telemetry'],
-  '@aws-sdk/client-s3': ['storage'],
+  '@aws-sdk/credential-provider-node': ['storage'],
   'tar-stream': ['storage/archive'],
   yauzl: ['storage/archive'],
   koffi: ['engine/native'],

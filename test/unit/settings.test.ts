@@ -180,7 +180,6 @@ const VALUES: Readonly<Record<string, string>> = {
   explainer: 'occlusion',
   port: '8080',
   preferred_batch_size: '8,4',
-  port: '8080',
 };
 
 describe('SECTIONS', () => {
