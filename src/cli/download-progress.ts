@@ -1,7 +1,6 @@
 import { formatBytes } from './format-bytes.ts';
 import type { DownloadProgress } from '../storage/index.ts';
-
-const BAR_CELLS = 30;
+import { renderBar } from './progress-bar.ts';
 
 /** A bar that redraws its line on a terminal, else a JSON object on a line of its own. */
 export function renderProgress(uri: string, progress: Readonly<DownloadProgress>, seconds: number, isTerminal: boolean): string {
@@ -12,8 +11,6 @@ export function renderProgress(uri: string, progress: Readonly<DownloadProgress>
     return `${JSON.stringify({ message: 'Downloading', uri, bytes, total_bytes: totalBytes, files, total_files: totalFiles, mb_per_second: mbPerSecond, retries })}\n`;
   }
   const done = totalBytes === 0 ? 0 : Math.min(1, bytes / totalBytes);
-  const cells = Math.round(done * BAR_CELLS);
-  const bar = `${'█'.repeat(cells)}${'░'.repeat(BAR_CELLS - cells)}`;
   const size = `${formatBytes(bytes)} of ${formatBytes(totalBytes)}`;
-  return `\r\u001b[K${bar} ${Math.floor(done * 100)} %  ${size}  ${formatBytes(bytesPerSecond)}/s  ${files}/${totalFiles} files`;
+  return `${renderBar(done)}  ${size}  ${formatBytes(bytesPerSecond)}/s  ${files}/${totalFiles} files`;
 }

@@ -21,6 +21,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
     summary: "bring a model from storage to a directory, as KServe's storage initializer does",
     load: async () => (await import('./download.ts')).runDownload,
   },
+  bench: { summary: 'load a server, or a model, and tell how fast it answers', load: async () => (await import('./bench.ts')).runBenchVerb },
   version: { summary: 'print the version', load: async () => (await import('./version.ts')).runVersion },
   help: { summary: 'print this, or help on a command', load: () => Promise.resolve(runHelp) },
 };

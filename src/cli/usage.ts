@@ -5,12 +5,17 @@ const USAGE: Readonly<Record<string, string>> = {
   init: 'kserve-node init NAME [--template predictor|transformer|explainer|image]',
   pack: 'kserve-node pack HANDLER [--out FILE]',
   download: 'kserve-node download SRC DEST [SRC DEST …]',
+  bench: 'kserve-node bench --url=URL|--model_dir=DIR [--OPTION=VALUE …]',
   version: 'kserve-node version',
   help: 'kserve-node help [COMMAND]',
 };
 
 const SERVE_NOTES = `Flags take - or _ in their names, --name=value or --name value. Each option is also the variable KSERVE_NODE_<NAME>
 and a key of the config file; a flag wins over a variable, a variable over the file.
+`;
+
+const BENCH_NOTES = `The result is a table on stdout. Ctrl-C ends the load and gives the result so far. The exit code is 0, 1 when too many answers failed or nothing
+could be measured, 2 for wrong options, 130 after Ctrl-C. Flags take - or _ in their names, --name=value or --name value.
 `;
 
 const DOWNLOAD_NOTES = `SRC is s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX, hf://OWNER/MODEL[:REVISION],
@@ -33,8 +38,13 @@ export async function renderUsage(topic: string | undefined, verbs: Readonly<Rec
   if (topic === undefined) return renderOverview(verbs);
   const head = `Usage: ${USAGE[topic] ?? `kserve-node ${topic}`}\n\n${verbs[topic]?.summary ?? ''}\n`;
   if (topic === 'download') return `${head}\n${DOWNLOAD_NOTES}`;
-  if (topic !== 'serve') return head;
-  const [{ renderHelp }, { SECTIONS }] = await Promise.all([import('../options/index.ts'), import('../settings.ts')]);
+  if (topic !== 'serve' && topic !== 'bench') return head;
+  const { renderHelp } = await import('../options/index.ts');
+  if (topic === 'bench') {
+    const { BENCH_SECTIONS } = await import('../bench/index.ts');
+    return `${head}\n${BENCH_NOTES}\n${renderHelp(BENCH_SECTIONS, { hasConfigFile: false })}`;
+  }
+  const { SECTIONS } = await import('../settings.ts');
   return `${head}\n${SERVE_NOTES}\n${renderHelp(SECTIONS)}`;
 }
 

@@ -1,5 +1,5 @@
 import type { Steps } from '../core/steps.ts';
-import { createRandom, type Random } from './random.ts';
+import { createRandom, type Random } from '../core/random.ts';
 
 /**
  * Sets of players (features that keep their value), as bits: player p of set i is bit p % 32 of words[i * wordsEach + floor(p / 32)]. Neither the empty set nor

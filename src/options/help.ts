@@ -5,9 +5,9 @@ const FLAG_COLUMNS = 44;
 const LINE_COLUMNS = 110;
 
 /** All options for a terminal, grouped by section: flag, meaning, default, aliases. */
-export function renderHelp(sections: Sections): string {
+export function renderHelp(sections: Sections, { hasConfigFile = true }: { readonly hasConfigFile?: boolean } = {}): string {
   const configuration: Section = { title: 'Configuration', options: { configFile: CONFIG_FILE_OPTION } };
-  return [...Object.values(sections), configuration].map(renderSection).join('\n');
+  return [...Object.values(sections), ...(hasConfigFile ? [configuration] : [])].map(renderSection).join('\n');
 }
 
 function renderSection({ title, options }: Section): string {

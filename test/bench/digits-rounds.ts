@@ -18,16 +18,18 @@ export interface Round {
 const WARM_UP_SECONDS = 2;
 
 /** Loads the servers in turn, all of them up all the time; the rounds of each, in order of `servers`. Answers are checked before and after each round. */
-export async function loadInTurn(servers: readonly Server[], { rounds, seconds }: BenchEffort): Promise<Round[][]> {
+export async function loadInTurn(servers: readonly Server[], { rounds, seconds, hold }: BenchEffort): Promise<Round[][]> {
   for (const server of servers) await loadOnce(server, WARM_UP_SECONDS);
   const results = servers.map((): Round[] => []);
   for (let round = 0; round < rounds; round++) {
-    // Each round starts with another server, so that none always follows the same neighbour.
-    for (let turn = 0; turn < servers.length; turn++) {
-      const index = (round + turn) % servers.length;
-      const server = servers[index];
-      if (server !== undefined) results[index]?.push(await loadOnce(server, seconds));
-    }
+    await hold(async () => {
+      // Each round starts with another server, so that none always follows the same neighbour.
+      for (let turn = 0; turn < servers.length; turn++) {
+        const index = (round + turn) % servers.length;
+        const server = servers[index];
+        if (server !== undefined) results[index]?.push(await loadOnce(server, seconds));
+      }
+    });
   }
   return results;
 }

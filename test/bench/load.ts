@@ -1,9 +1,11 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { generateLoad } from './generator.ts';
 
 export interface LoadOrder {
   readonly url: string;
+  /** JSON. */
   readonly body: string;
   readonly connections: number;
   /** Either a number of requests, or a time. */
@@ -19,11 +21,25 @@ export interface LoadResult {
   readonly p99Ms: number;
 }
 
-/** Throws when a request failed: the figures of a failing server say nothing. */
-export async function applyLoad(order: LoadOrder): Promise<LoadResult> {
-  const child = fork(fileURLToPath(new URL('load-child.ts', import.meta.url)), { stdio: 'inherit' });
-  child.send(order);
-  const [result] = (await once(child, 'message')) as [LoadResult];
-  if (result.failed > 0) throw new Error(`Cannot measure ${order.url}: ${result.failed} of ${result.failed + result.requests} requests failed`);
-  return result;
+/** Posts one body again and again. Throws when a request failed: the figures of a failing server say nothing. */
+export async function applyLoad({ url, body, connections, amount, seconds }: LoadOrder): Promise<LoadResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'kserve-node-load-'));
+  try {
+    const request = join(folder, 'request.json');
+    writeFileSync(request, body);
+    const limit = amount === undefined ? { duration: seconds ?? 5 } : { requests: amount };
+    const [measured] = await generateLoad({ url, protocol: 'http', request, concurrency: connections, warmup: 0, timeout: 60, ...limit });
+    if (measured === undefined) throw new Error(`Cannot measure ${url}: nothing was measured`);
+    const failed = measured.sent - measured.right;
+    if (failed > 0) throw new Error(`Cannot measure ${url}: ${failed} of ${measured.sent} requests failed: ${JSON.stringify(measured.failures)}`);
+    return {
+      requests: measured.right,
+      failed,
+      seconds: measured.seconds,
+      p50Ms: measured.latency_ms?.p50 ?? NaN,
+      p99Ms: measured.latency_ms?.p99 ?? NaN,
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }

@@ -58,21 +58,34 @@ export function renderCase(report: CaseReport): string {
   return [`## ${report.title}`, '', report.method, '', ...renderTable(report), '', ...goals].join('\n');
 }
 
-export function renderDocument(report: BenchReport): string {
-  return [
-    '# Benchmarks',
-    '',
-    'Written by the command below; figures are of the machine named here and mean nothing on another. What is judged are the ratios: each compares',
-    'servers that ran at the same time on the same machine, round by round in turn. A figure is the median of the rounds, with the least and the greatest.',
-    '',
-    `- Command: \`${report.command}\``,
-    `- Date: ${report.date}`,
-    `- Machine: ${report.machine}`,
-    `- Versions: ${report.versions}`,
-    '',
-    report.cases.map(renderCase).join('\n\n'),
-    '',
-  ].join('\n');
+const INTRODUCTION = `# Benchmarks
+
+Each chapter is written by the command that stands in it; figures are of the machine named there and mean nothing on another. What is judged are the ratios: each compares
+servers that ran on the same machine, round by round in turn. A figure is the median of the rounds, with the least and the greatest. \`npm run bench:peers\` makes the other servers.
+`;
+
+/** What stands behind it in a chapter was written by people, and stays when the chapter is measured anew. */
+const END_OF_CHAPTER = '<!-- what people say of it -->';
+
+/** `document` with the chapters of these cases replaced, or added at its end. */
+export function mergeDocument(document: string, report: BenchReport): string {
+  const chapters = document.split(/^(?=## )/m).slice(1);
+  for (const each of report.cases) {
+    const index = chapters.findIndex((chapter) => chapter.startsWith(`## ${each.title}\n`));
+    const said = chapters[index]?.split(END_OF_CHAPTER)[1]?.trim() ?? '';
+    const chapter = [
+      renderCase(each),
+      '',
+      `${report.date}, ${report.machine}. ${report.versions}. \`${report.command}\``,
+      '',
+      END_OF_CHAPTER,
+      '',
+      said,
+    ].join('\n');
+    if (index < 0) chapters.push(chapter);
+    else chapters[index] = chapter;
+  }
+  return `${[INTRODUCTION.trim(), ...chapters.map((chapter) => chapter.trim())].join('\n\n')}\n`;
 }
 
 /** A table that reads well in a terminal and is Markdown, too. */

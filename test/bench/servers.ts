@@ -1,7 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { get } from 'node:http';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { treeOf } from './process-tree.ts';
@@ -63,7 +66,37 @@ export async function startTransformer(modelName: string, predictorHost: string)
   return start('kserve-node', args, port, '/v2/health/ready');
 }
 
-/** KServe's own SDK doing the same; `python` has the packages of test/bench/peers/kserve-transformer/requirements.txt. */
+/** Another server of the field with one model, from a script of test/bench/peers: the same arguments for all. */
+export async function startPeer(
+  name: string,
+  python: string,
+  script: string,
+  model: { readonly modelName: string; readonly modelPath: string },
+): Promise<Server> {
+  const [http, grpc] = [await freePort(), await freePort()];
+  const isOip = !script.includes('litserve');
+  const args = [script, model.modelName, model.modelPath, String(http), String(grpc)];
+  const server = await start(name, args, http, isOip ? `/v2/models/${model.modelName}/ready` : '/health', python);
+  // Some open it after they say that they are ready.
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while (isOip && !(await isListening(grpc)) && performance.now() < deadline) await sleep(50);
+  return { ...server, grpcHost: `127.0.0.1:${grpc}` };
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => {
+      resolve(false);
+    });
+  });
+}
+
+/** KServe's own SDK doing the same; `python` has the packages of test/bench/peers/kserve.txt. */
 export async function startKServeTransformer(python: string, modelName: string, predictorHost: string): Promise<Server> {
   const port = await freePort();
   const args = [
@@ -98,21 +131,30 @@ export function startBurner(threads: number, milliseconds: number): { readonly d
 }
 
 async function start(name: string, args: readonly string[], port: number, readyPath: string, command = process.execPath): Promise<Server> {
-  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
-  let complaint = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(-4000)));
+  // Log lines go to a file: to read them here would take processor time of what is measured.
+  const folder = mkdtempSync(join(tmpdir(), 'kserve-node-server-'));
+  const log = openSync(join(folder, 'log'), 'w');
+  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'ignore', log] });
+  closeSync(log);
   const url = `http://127.0.0.1:${port}`;
   const deadline = performance.now() + START_TIMEOUT_MS;
   while ((await statusOf(url + readyPath)) !== 200) {
     if (child.exitCode !== null || performance.now() > deadline) {
+      const complaint = readFileSync(join(folder, 'log'), 'utf8').slice(-4000);
       child.kill('SIGKILL');
+      rmSync(folder, { recursive: true });
       throw new Error(`Cannot start ${name} (${command} ${args.join(' ')}):\n${complaint}`);
     }
     await sleep(50);
   }
   const { pid } = child;
   if (pid === undefined) throw new Error(`Cannot start ${name}`);
-  return { name, url, pids: () => treeOf(pid), stop: () => stop(child) };
+  return { name, url, pids: () => treeOf(pid), stop: () => stopAndForget(child, folder) };
+}
+
+async function stopAndForget(child: ChildProcess, folder: string): Promise<void> {
+  await stop(child);
+  rmSync(folder, { recursive: true, force: true });
 }
 
 async function stop(child: ChildProcess): Promise<void> {

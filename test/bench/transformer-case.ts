@@ -7,8 +7,8 @@ import type { CaseReport } from './report.ts';
 import { startKServeTransformer, startProduct, startTransformer, type Server } from './servers.ts';
 import { spreadOf } from './statistics.ts';
 
-/** Made by test/bench/peers/setup.sh; the variable names another environment that has `kserve`. */
-const PYTHON = process.env['KSERVE_BENCH_PYTHON'] ?? resolve('.venv/bench-kserve-transformer/bin/python');
+/** Made by `npm run bench:peers`; the variable names another environment that has `kserve`. */
+const PYTHON = process.env['KSERVE_BENCH_PYTHON'] ?? resolve('.venv-peers/kserve/bin/python');
 
 /** Requests per second through a transformer that changes nothing, against KServe's Python SDK before the same predictor. */
 export async function runTransformerCase(effort: BenchEffort): Promise<CaseReport> {
@@ -28,7 +28,7 @@ function toReport(servers: readonly Server[], results: readonly Round[][], { rou
   const [ours = [], theirs = []] = results;
   const peer =
     theirs.length === 0
-      ? 'There is no Python with KServe here (test/bench/peers/setup.sh makes one), so nothing is compared.'
+      ? 'There is no Python with KServe here (npm run bench:peers makes one), so nothing is compared.'
       : 'KServe answers with its Python SDK.';
   return {
     title: 'transformer: REST in, gRPC raw out',

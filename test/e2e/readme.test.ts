@@ -82,8 +82,14 @@ describe('README', () => {
     expect(await own.stop()).toBe(0);
   });
 
+  it('loads a model with the command it shows', () => {
+    const command = commands.find((candidate) => candidate.startsWith('npx kserve-node bench'))!;
+    const quick = command.replace('npx kserve-node', 'node dist/main.cjs').replace('--duration=3', '--duration=0.2 --warmup=0');
+    expect(shell(quick)).toMatch(/^concurrency +requests\/s/m);
+  });
+
   it('has no command that nothing runs', () => {
-    const isRun = (command: string): boolean => /^(curl|npx tsx|npx kserve-node (inspect|serve)) /.test(command) || command in ELSEWHERE;
+    const isRun = (command: string): boolean => /^(curl|npx tsx|npx kserve-node (bench|inspect|serve)) /.test(command) || command in ELSEWHERE;
     expect(commands.filter((command) => !isRun(command))).toEqual([]);
   });
 

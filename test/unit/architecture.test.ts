@@ -8,7 +8,7 @@ const STEPS = [
   ['codec', 'options'],
   ['telemetry'],
   ['client', 'storage'],
-  ['engine', 'handler'],
+  ['bench', 'engine', 'handler'],
   ['index.ts'],
   ['pipeline'],
   ['executor', 'scheduler'],
@@ -29,7 +29,7 @@ const STEPS = [
 /** One home for each outside library. */
 const LIBRARY_HOMES: Readonly<Record<string, readonly string[]>> = {
   express: ['protocol/http'],
-  'node:child_process': ['executor'],
+  'node:child_process': ['executor', 'bench'],
   cloudevents: ['protocol/http'],
   esbuild: ['cli'],
   tsx: ['handler'],
