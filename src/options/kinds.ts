@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { isUri } from '../core/uri.ts';
 
 /** Reads one written value; its metadata holds the word that stands for the value in help. Only this file knows zod. */
 export type Schema<T> = z.ZodType<T>;
@@ -32,14 +33,14 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Schema<numb
 }
 
 /**
- * A time written in seconds, read as whole milliseconds. Limits are seconds. With `zeroIsNone` a 0 is read as Infinity.
+ * A time written in seconds, with an `s` or without, read as whole milliseconds. Limits are seconds. With `zeroIsNone` a 0 is read as Infinity.
  * At most 24 days: timers of Node take no more.
  */
 export function seconds(limits: { readonly min?: number; readonly max?: number; readonly zeroIsNone?: true } = {}): Schema<number> {
   const { min = 0, max = 2_000_000, zeroIsNone = false } = limits;
   const error = `expected seconds from ${min} to ${max}`;
   return z
-    .union([z.number({ error }), writtenAs(/^\d+(\.\d+)?$/, error).transform(Number)], { error })
+    .union([z.number({ error }), writtenAs(/^\d+(\.\d+)?s?$/, error).transform((value) => Number.parseFloat(value))], { error })
     .pipe(z.number({ error }).min(min, { error }).max(max, { error }))
     .transform((value) => (zeroIsNone && value === 0 ? Infinity : Math.round(value * 1000)))
     .meta({ metavar: 'SECONDS' });
@@ -116,13 +117,23 @@ export function modelName(): Schema<string> {
     .meta({ metavar: 'NAME' });
 }
 
-/** A local directory or file, read as an absolute path. URIs of remote storage have an answer of their own. */
+/** A local directory or file, read as an absolute path. */
 export function localPath(metavar: 'DIR' | 'FILE'): Schema<string> {
   return z
     .string({ error: 'expected a path' })
     .min(1, { error: 'expected a path' })
-    .refine((value) => !/^[a-z][a-z0-9+.-]+:\/\//i.test(value), { error: 'expected a path, only local paths are served in this version' })
+    .refine((value) => !isUri(value), { error: 'expected a path, got a URI' })
     .transform((value) => resolve(value))
+    .meta({ metavar });
+}
+
+/** A local directory or file, read as an absolute path, or a URI of remote storage as it is. */
+export function pathOrUri(metavar: 'DIR|URI'): Schema<string> {
+  return z
+    .string({ error: 'expected a path or a URI' })
+    .min(1, { error: 'expected a path or a URI' })
+    .regex(/^\P{Cc}*$/u, { error: 'expected a path or a URI without control characters' })
+    .transform((value) => (isUri(value) ? value : resolve(value)))
     .meta({ metavar });
 }
 

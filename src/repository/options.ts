@@ -9,6 +9,12 @@ export const repositorySection = defineSection({
       default: 600,
       doc: 'longest time that loading one model may take',
     },
+    pollMs: {
+      name: 'model_poll',
+      schema: seconds({ max: 86_400 }),
+      default: 0,
+      doc: 'how often to look for a new version, in storage or in the model directory, which is loaded beside the one that serves; 0 never',
+    },
   },
 });
 

@@ -43,6 +43,10 @@ class HubSource implements StorageSource {
     this.#deps = deps;
   }
 
+  get identity(): string {
+    return `${this.#deps.endpoint} ${this.#deps.repository}`;
+  }
+
   async list({ signal, alive }: { readonly signal: AbortSignal; readonly alive: ListWatch['alive'] }): Promise<readonly RemoteFile[]> {
     const { store, endpoint, repository, revision } = this.#deps;
     const api = `${endpoint}/api/models/${repository}`;

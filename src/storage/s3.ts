@@ -48,6 +48,11 @@ class S3Source implements StorageSource {
     };
   }
 
+  /** Known once it was listed. */
+  get identity(): string {
+    return `${this.#deps.s3.address().base} ${this.#deps.prefix}`;
+  }
+
   async list(watch: ListWatch): Promise<readonly RemoteFile[]> {
     const { bucket, prefix, uri, s3 } = this.#deps;
     const files: RemoteFile[] = [];

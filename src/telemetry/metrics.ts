@@ -52,6 +52,8 @@ export interface Metrics {
   queue(model: string): QueueMetrics;
   executorRestarted(model: string): void;
   handlerRecycled(model: string): void;
+  /** A new version was found beside the one that serves. */
+  modelUpdated(model: string, outcome: 'loaded' | 'failed'): void;
   /** What `GET /metrics` answers for this Accept header: OpenMetrics 1.0 when asked for, else the text format 0.0.4. */
   render(accept: string | undefined): Promise<Exposition>;
 }
@@ -96,6 +98,9 @@ export function createMetrics(options: MetricsOptions, deps: MetricsDependencies
     handlerRecycled: (model) => {
       series.recycled.with(model).add(1);
     },
+    modelUpdated: (model, outcome) => {
+      series.modelUpdates.with(model, outcome).add(1);
+    },
     render: async (accept) => {
       exposer ??= createExposer(Object.values<SampleSource>(series));
       const shown = await exposer;
@@ -123,6 +128,7 @@ function createSeries() {
     rejected: new NumberSeries(METRICS.rejected),
     restarts: new NumberSeries(METRICS.restarts),
     recycled: new NumberSeries(METRICS.recycled),
+    modelUpdates: new NumberSeries(METRICS.modelUpdates),
     httpRequests: new NumberSeries(METRICS.httpRequests),
     grpcRequests: new NumberSeries(METRICS.grpcRequests),
     httpRequestBytes: new NumberSeries(METRICS.httpRequestBytes),
