@@ -3,50 +3,20 @@ import { ServingError, isServingError, modelNotFound, toServingError } from '../
 import type { ModelIndexEntry } from '../core/metadata.ts';
 import { detectEngine } from '../engine/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
-import type { ModelSource } from '../storage/index.ts';
-import { ExecutorPool, type CreateExecutor, type ExecutorPurpose } from './executor-pool.ts';
+import { ExecutorPool, type ExecutorPurpose } from './executor-pool.ts';
 import { openFetchedModels, placeOf, withFetched, type FetchedModels } from './fetched-models.ts';
 import { watchFiles, type FileWatch, type WatchedFiles } from './file-watch.ts';
 import { readServedLayout } from './fileless.ts';
 import { readRepositoryModel, rereadModel, type FetchedVersion, type LayoutReader, type ModelLocation } from './layout.ts';
-import { loadVersion, type LoadedVersion, type LoadDependencies, type LoadOptions } from './loaded-version.ts';
+import { loadVersion, type LoadedVersion } from './loaded-version.ts';
 import { findModelHandler } from './model-handler.ts';
 import { backoffMs, ModelPoll, type LoadOutcome } from './model-poll.ts';
 import { checkModelName } from './model-name.ts';
 import { ModelSlot, type SlotHooks } from './model-slot.ts';
 import type { ModelRepository, ServedModel } from './repository.ts';
 import { refuseUnfinished } from './unfinished.ts';
+import type { RepositoryDependencies, RepositoryOptions } from './wiring.ts';
 import { within } from './within.ts';
-
-export interface RepositoryOptions extends LoadOptions {
-  /** Names the only model; undefined when not given. */
-  readonly modelName: string | undefined;
-  /** Absolute path of a directory or a file; undefined only with a source, a handler or a predictor elsewhere. */
-  readonly modelDir: string | undefined;
-  /** `auto`: inline for exactly one model without user code, else a process for each model. */
-  readonly isolation: 'auto' | 'inline' | 'process';
-  /** Loads a model anew when its files or its handler's change. */
-  readonly isWatching?: boolean;
-  /** How often to look for a new version; 0 never. */
-  readonly pollMs?: number;
-}
-
-/** Silent by default; server.ts connects telemetry. */
-export interface RepositoryObserver {
-  /** A model was loaded anew because its handler had left too many calls behind. */
-  recycled?(modelName: string): void;
-  /** A new version was found; `failed` leaves the old one. */
-  updated?(modelName: string, outcome: 'loaded' | 'failed'): void;
-}
-
-export interface RepositoryDependencies extends Omit<LoadDependencies, 'lease' | 'detect'> {
-  readonly createExecutor: CreateExecutor;
-  readonly observer?: RepositoryObserver;
-  /** Where models come from that are not in a model directory. */
-  readonly openSource?: () => Promise<ModelSource>;
-  /** Resolves when an engine takes this directory or file for a model, else rejects with ServingError; by default the engines are asked. */
-  readonly detect?: (path: string) => Promise<unknown>;
-}
 
 /** Models that load at the same time at start. */
 const LOADS_AT_ONCE = 4;
@@ -60,6 +30,9 @@ const RECYCLE_AGAIN_MS = 10_000;
 
 /** Beyond the grace, for what is killed to be gone. */
 const CLOSE_MARGIN_MS = 1000;
+
+/** Of a model of a source: the version that serves, the one fetched last, which may have failed to load, or what storage has at this moment. */
+type Which = 'same' | 'newest' | 'latest';
 
 interface LoadFailure {
   readonly slot: ModelSlot;
@@ -146,11 +119,11 @@ class DirectoryRepository implements ModelRepository {
   }
 
   async load(name: string): Promise<void> {
-    let slot = this.#slots.get(name);
+    const known = this.#slots.get(name);
+    let slot = known;
     try {
-      if (slot !== undefined || !this.#isSingle) await this.#takeNewest();
       slot ??= await this.#discover(name);
-      await this.#load(slot, 'newest');
+      await this.#load(slot, known === undefined ? 'newest' : 'latest');
     } catch (error) {
       if (isServingError(error) && (error.reason === 'conflict' || error.reason === 'model_not_found')) throw error;
       const { message } = toServingError(error);
@@ -200,7 +173,7 @@ class DirectoryRepository implements ModelRepository {
     this.#poll = new ModelPoll(opened, pollMs, { loadCurrent: () => this.#loadCurrent(opened), fetchFailed }, log);
   }
 
-  async #takeNewest(): Promise<void> {
+  async #takeLatest(): Promise<void> {
     const fetched = this.#fetched;
     if (fetched !== undefined) await fetched.take(await fetched.look(this.#closing.signal));
   }
@@ -263,6 +236,7 @@ class DirectoryRepository implements ModelRepository {
 
   /** A sub-directory that has appeared since the start; that of an only model under another name is not one. */
   async #discover(name: string): Promise<ModelSlot> {
+    if (!this.#isSingle) await this.#takeLatest();
     const fetched = this.#fetched?.current;
     const found = this.#isSingle ? undefined : await readRepositoryModel(name, this.#readerOf(fetched));
     const location = found === undefined ? undefined : withFetched(found, fetched);
@@ -326,14 +300,14 @@ class DirectoryRepository implements ModelRepository {
     return this.#fetched === undefined ? await load() : await this.#fetched.during(load);
   }
 
-  /** `same`: the version that serves, though there be a newer one that could not be loaded. */
-  async #load(slot: ModelSlot, which: 'newest' | 'same'): Promise<void> {
+  async #load(slot: ModelSlot, which: Which): Promise<void> {
     await this.#during(() => slot.load(() => this.#locate(slot, which)));
   }
 
   /** What is there of a model now; one without files stays what it is. */
-  async #locate({ name, location }: ModelSlot, which: 'newest' | 'same'): Promise<ModelLocation> {
+  async #locate({ name, location }: ModelSlot, which: Which): Promise<ModelLocation> {
     if (location.isFileless === true || (which === 'same' && location.fetched !== undefined)) return location;
+    if (which === 'latest') await this.#takeLatest();
     const fetched = this.#fetched?.current;
     const reader = this.#readerOf(fetched);
     const path = fetched === undefined ? location.path : join(fetched.dir, placeOf(location));
@@ -384,7 +358,7 @@ class DirectoryRepository implements ModelRepository {
   }
 
   /** Loads beside what serves, which goes on when that fails. Never rejects; `busy` when another load or unload was in progress. */
-  async #loadAnew(slot: ModelSlot, which: 'newest' | 'same'): Promise<LoadOutcome> {
+  async #loadAnew(slot: ModelSlot, which: Which): Promise<LoadOutcome> {
     try {
       await this.#load(slot, which);
       return 'loaded';

@@ -101,7 +101,8 @@ class Watching implements FileWatch {
     const { pollMs } = this.#times;
     if (pollMs > 0)
       this.#pollTimer = setInterval(() => {
-        this.#touch();
+        // A look that is due is not put off.
+        if (this.#timer === undefined) this.#touch();
       }, pollMs).unref();
   }
 
@@ -118,6 +119,7 @@ class Watching implements FileWatch {
     clearTimeout(this.#timer);
     if (this.#isClosed) return;
     this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       this.#settle().catch((error: unknown) => {
         this.#warn(error);
       });

@@ -21,6 +21,8 @@ interface Setup {
   readonly submit: (name: string) => Promise<InferResponse>;
 }
 
+const nameOf = (executor: FakeExecutor): string => executor.loads[0]?.spec.modelName ?? '';
+
 interface Behaviour {
   /** Model names whose load fails, or waits for the test. */
   readonly broken?: Set<string>;
@@ -68,7 +70,13 @@ function setUp(paths: readonly string[], options: Partial<RepositoryOptions> = {
     executors,
     held,
     models,
-    start: () => repository.start(new AbortController().signal),
+    start: async () => {
+      await repository.start(new AbortController().signal);
+      // They load side by side, in any order.
+      purposes.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+      models.sort((a, b) => (a.spec.modelName < b.spec.modelName ? -1 : 1));
+      executors.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+    },
     submit: (modelName) => {
       const ctx = {
         id: '1',
