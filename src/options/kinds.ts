@@ -122,7 +122,7 @@ export function localPath(metavar: 'DIR' | 'FILE'): Schema<string> {
   return z
     .string({ error: 'expected a path' })
     .min(1, { error: 'expected a path' })
-    .refine((value) => !isUri(value), { error: 'expected a path, got a URI' })
+    .refine((value) => !isUri(value), { error: 'expected a path on this machine' })
     .transform((value) => resolve(value))
     .meta({ metavar });
 }

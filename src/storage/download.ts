@@ -100,8 +100,8 @@ interface Opened {
   readonly version: ContentVersion;
   readonly totalBytes?: number;
   readonly localPath?: string;
-  work(job: Job): Promise<Done>;
-  close?(): void;
+  readonly work: (job: Job) => Promise<Done>;
+  readonly close?: () => void;
 }
 
 function describeOpened(request: Request, { version, totalBytes = 0, localPath, work, close }: Opened): OpenDownload {

@@ -27,7 +27,7 @@ export interface CachedFiles {
   readonly report: Manifest['report'];
   /** Of the download that this call made. */
   readonly download?: DownloadReport;
-  release(): Promise<void>;
+  readonly release: () => Promise<void>;
 }
 
 /** Whole downloads by their content, shared by all processes that are given the same directory, on a volume that several machines mount as well. */

@@ -5,7 +5,7 @@ import { SILENT_LOGGER } from '../../../src/core/context.ts';
 import { ServingError } from '../../../src/core/errors.ts';
 import type { InferResponse } from '../../../src/core/infer.ts';
 import { createRepository, type ExecutorPurpose, type ModelRepository, type RepositoryOptions } from '../../../src/repository/index.ts';
-import { FakeExecutor, type FakeLoad, type FakeModel } from './fake-executor.ts';
+import { FakeExecutor, sortByModel, type FakeLoad, type FakeModel } from './fake-executor.ts';
 import { addFiles, detect, makeFiles } from './model-files.ts';
 
 interface Setup {
@@ -20,8 +20,6 @@ interface Setup {
   readonly start: () => Promise<void>;
   readonly submit: (name: string) => Promise<InferResponse>;
 }
-
-const nameOf = (executor: FakeExecutor): string => executor.loads[0]?.spec.modelName ?? '';
 
 interface Behaviour {
   /** Model names whose load fails, or waits for the test. */
@@ -72,10 +70,7 @@ function setUp(paths: readonly string[], options: Partial<RepositoryOptions> = {
     models,
     start: async () => {
       await repository.start(new AbortController().signal);
-      // They load side by side, in any order.
-      purposes.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
-      models.sort((a, b) => (a.spec.modelName < b.spec.modelName ? -1 : 1));
-      executors.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+      sortByModel(purposes, models, executors);
     },
     submit: (modelName) => {
       const ctx = {

@@ -100,12 +100,22 @@ describe('a model cache', () => {
   it('gives up waiting when it is told to stop', async () => {
     const stop = new AbortController();
     const download = new FakeDownload(FILES);
-    download.onFetch = () => new Promise(() => undefined);
+    let go = (): void => undefined;
+    const held = new Promise<void>((resolve) => (go = resolve));
+    let began = (): void => undefined;
+    const fetching = new Promise<void>((resolve) => (began = resolve));
+    download.onFetch = async () => {
+      began();
+      await held;
+    };
     const cache = await open();
-    void cache.obtain(download, signal);
+    const first = obtain(cache, download);
+    await fetching;
     const waiting = cache.obtain(download, stop.signal);
     stop.abort(new Error('told to stop'));
     await expect(waiting).rejects.toThrow('told to stop');
+    go();
+    expect((await first).isHit).toBe(false);
   });
 
   it.each<[string, (files: string) => void]>([
