@@ -1,10 +1,14 @@
-/** Writes the generated tables of README.md between their markers; with `--check` it changes nothing and fails when they are stale. */
-import { readFileSync, writeFileSync } from 'node:fs';
+/**
+ * Writes the generated tables of README.md between their markers, and the descriptors of protos/; with `--check` it changes nothing and fails when they are
+ * stale.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ERROR_TABLE } from '../src/core/errors.ts';
 import { COMPATIBILITY_FLAGS, CONFIG_FILE_OPTION, flagOf, metavarOf, type Option, type Section } from '../src/options/index.ts';
 import { SECTIONS } from '../src/settings.ts';
 import { METRIC_TABLE } from '../src/telemetry/index.ts';
+import { renderDescriptors } from './descriptors.ts';
 
 const TABLES: Readonly<Record<string, () => string>> = { options: renderOptionTable, errors: renderErrorTable, metrics: renderMetricTable };
 
@@ -68,18 +72,32 @@ function code(text: string): string {
   return `\`${text}\``;
 }
 
-function main(path: string, isCheck: boolean): number {
-  const written = readFileSync(path, 'utf8');
+function renderTables(written: string): string {
   let fresh = written;
   for (const [name, render] of Object.entries(TABLES)) fresh = replaceBetweenMarkers(fresh, name, render());
-  if (fresh === written) return 0;
-  if (isCheck) {
-    console.error('README.md is stale: run npm run docs');
-    return 1;
+  return fresh;
+}
+
+async function main(isCheck: boolean): Promise<number> {
+  const files: readonly (readonly [string, (written: string) => string | Promise<string>])[] = [
+    ['README.md', renderTables],
+    ['protos/descriptors.json', () => renderDescriptors(['health.proto', 'open_inference.proto'])],
+  ];
+  let code = 0;
+  for (const [name, render] of files) {
+    const path = fileURLToPath(new URL(`../${name}`, import.meta.url));
+    const written = existsSync(path) ? readFileSync(path, 'utf8') : '';
+    const fresh = await render(written);
+    if (fresh === written) continue;
+    if (!isCheck) {
+      writeFileSync(path, fresh);
+      continue;
+    }
+    console.error(`${name} is stale: run npm run docs`);
+    code = 1;
   }
-  writeFileSync(path, fresh);
-  return 0;
+  return code;
 }
 
 const isProgram = process.argv[1] === fileURLToPath(import.meta.url);
-if (isProgram) process.exitCode = main(fileURLToPath(new URL('../README.md', import.meta.url)), process.argv.includes('--check'));
+if (isProgram) process.exitCode = await main(process.argv.includes('--check'));

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Logger } from './core/context.ts';
+import { createResponseCache } from './cache/index.ts';
+import type { Logger, RequestContext } from './core/context.ts';
 import { isUri } from './core/uri.ts';
 import { createDataplane } from './dataplane/index.ts';
 import { createPredictorHealth, toPredictorOptions, type PredictorHealth } from './engine/index.ts';
@@ -12,7 +13,7 @@ import { createV1Routes, V1_SCHEMAS } from './protocol/v1-rest/index.ts';
 import { createGrpcServer, type GrpcFrontend } from './protocol/v2-grpc/index.ts';
 import { createV2Routes, V2_SCHEMAS } from './protocol/v2-rest/index.ts';
 import { createRepository, type CreateExecutor, type ModelRepository, type RepositoryDependencies } from './repository/index.ts';
-import { cpuQuota, resolveBudget, type SchedulerObserver } from './scheduler/index.ts';
+import { cpuQuota, resolveBudget, sharedSlots, type BatchPolicy, type QueuePolicy, type SchedulerObserver } from './scheduler/index.ts';
 import type { Settings } from './settings.ts';
 import { createLatencyLog, createMetrics, type Metrics } from './telemetry/index.ts';
 
@@ -49,26 +50,33 @@ export async function startServer(
   const { log } = deps;
   const metrics = createMetrics({ version: VERSION }, { log });
   const repository = createModelRepository(settings, deps, metrics);
-  const explainer = await createExplainer(settings.explainer, { log });
+  const { enableLatencyLogging } = settings.telemetry;
+  const explained = (model: string, ctx: RequestContext, ms: number): void => {
+    metrics.explained(model, ms);
+    if (enableLatencyLogging) createLatencyLog(log, model).explained(ctx, ms);
+  };
+  const explainer = await createExplainer(settings.explainer, { log, observer: { explained } });
   const predictorHealth = await watchPredictor(settings, log);
   const { requestTimeoutMs } = settings.scheduler;
   const dataplane = createDataplane(
-    { requestTimeoutMs, serverName: 'kserve-node', version: VERSION },
+    { requestTimeoutMs, delaysOverdue: settings.scheduler.queueTimeoutAction === 'delay', serverName: 'kserve-node', version: VERSION },
     {
       repository,
       observer: metrics.requests,
+      statistics: (model, version) => metrics.statistics(model, version),
+      ...(settings.cache.maxBytes === 0 ? {} : { cache: createResponseCache(settings.cache, metrics.requests) }),
       ...(explainer === undefined ? {} : { explainer }),
       ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),
     },
   );
-  const http = createRestFrontend(settings, log, metrics, dataplane);
   const grpc = settings.server.enableGrpc ? createGrpcFrontend(settings, log, metrics, dataplane) : undefined;
-  const { host, httpPort } = settings.server;
+  const http = createRestFrontend(settings, log, metrics, dataplane, grpc);
+  const { host, port, httpPort } = settings.server;
   try {
     await Promise.all([repository.start(signal), http.prepare()]);
-    const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, httpPort), grpc?.start()]);
+    const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, port ?? httpPort), port === undefined ? grpc?.start() : undefined]);
     const httpUrl = urlOf('http', host, httpPortTaken);
-    const grpcUrl = grpcPortTaken === undefined ? undefined : urlOf('grpc', host, grpcPortTaken);
+    const grpcUrl = grpc === undefined ? undefined : urlOf('grpc', host, grpcPortTaken ?? httpPortTaken);
     const healthTimer = setInterval(() => grpc?.refreshHealth(), HEALTH_REFRESH_MS).unref();
     let stopped: Promise<void> | undefined;
     return {
@@ -99,14 +107,15 @@ async function watchPredictor({ predictor, server }: Settings, log: Logger): Pro
 function createModelRepository(settings: Settings, { log, env }: ServerDependencies, metrics: Metrics): ModelRepository {
   const { engine, executor, handler, scheduler, server } = settings;
   const predictor = toPredictorOptions(settings.predictor);
+  const poolSize = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE);
   const { instances, intraOpThreads } = resolveBudget({
     cpus: cpuQuota(),
     instances: scheduler.instances,
     intraOpThreads: engine.intraOpThreads,
-    poolSize: Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE),
+    poolSize,
   });
-  const observeModel = (name: string): SchedulerObserver => ({
-    ...metrics.queue(name),
+  const observeModel = (name: string, version: string): SchedulerObserver => ({
+    ...metrics.queue(name, version),
     ...(settings.telemetry.enableLatencyLogging ? createLatencyLog(log, name) : {}),
   });
   const recycled = (name: string): void => {
@@ -137,14 +146,24 @@ function createModelRepository(settings: Settings, { log, env }: ServerDependenc
       isolation: executor.isolation,
       instances,
       loadTimeoutMs: settings.repository.loadTimeoutMs,
+      warmUp: settings.repository.warmUp,
       maxQueueSize: scheduler.maxQueueSize,
+      batching: { mode: scheduler.batching, maxBatchSize: scheduler.maxBatchSize },
+      ...policiesOf(scheduler),
       handler: { ...handler, path: handler.handler },
       ...(predictor === undefined ? {} : { predictor }),
       isWatching: handler.watch,
       pollMs: settings.repository.pollMs,
       engineOptions: { onnxBinding: engine.onnxBinding, provider: engine.provider, intraOpThreads, interOpThreads: engine.interOpThreads },
     },
-    { createExecutor, observeModel, log, observer: { recycled, updated }, ...openSourceOf(settings, { log, env }) },
+    {
+      createExecutor,
+      observeModel,
+      log,
+      observer: { recycled, updated },
+      inlineSlots: sharedSlots(poolSize),
+      ...openSourceOf(settings, { log, env }),
+    },
   );
 }
 
@@ -155,6 +174,14 @@ function openSourceOf({ server, storage }: Settings, deps: ServerDependencies): 
   return { openSource: async () => (await import('./storage/index.ts')).createModelSource(modelDir, storage, deps) };
 }
 
+function policiesOf(scheduler: Settings['scheduler']): { readonly batchPolicy: BatchPolicy; readonly queuePolicy: QueuePolicy } {
+  const { maxBatchSize, preferredBatchSize = [], maxQueueDelayMs, priorityLevels, defaultPriority, queueTimeoutMs, queueTimeoutAction } = scheduler;
+  return {
+    batchPolicy: { maxBatchSize, preferredBatchSizes: preferredBatchSize, maxQueueDelayMs },
+    queuePolicy: { priorityLevels, defaultPriority, timeoutMs: queueTimeoutMs, timeoutAction: queueTimeoutAction },
+  };
+}
+
 /** What the process of a handler has that others do not. */
 function surroundingsOf({ env, heapMb }: Settings['handler']): { readonly extraEnv: readonly string[]; readonly execArgv: readonly string[] } {
   const extraEnv = (env ?? '').split(',').map((name) => name.trim());
@@ -163,15 +190,23 @@ function surroundingsOf({ env, heapMb }: Settings['handler']): { readonly extraE
 
 type Dataplane = ReturnType<typeof createDataplane>;
 
-function createRestFrontend(settings: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane): HttpFrontend {
+function createRestFrontend(settings: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane, grpc: GrpcFrontend | undefined): HttpFrontend {
   const deps = { dataplane, maxJsonDepth: settings.http.maxJsonDepth, events: settings.http };
   const routes = [...createV2Routes(deps), ...createV1Routes(deps), createMetricsRoute((accept) => metrics.render(accept))];
   const openApi = createOpenApiRoute({ title: 'kserve-node', version: VERSION, routes, schemas: { ...V2_SCHEMAS, ...V1_SCHEMAS } });
-  return createHttpFrontend(settings.http, { routes: [...routes, openApi], log, observer: metrics.http });
+  return createHttpFrontend(settings.http, {
+    routes: [...routes, openApi],
+    log,
+    observer: metrics.http,
+    ...(grpc === undefined ? {} : { grpc: grpc.streams }),
+  });
 }
 
-function createGrpcFrontend({ server, grpc }: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane): GrpcFrontend {
-  return createGrpcServer({ ...grpc, host: server.host, port: server.grpcPort }, { dataplane, log, observer: metrics.grpc });
+function createGrpcFrontend({ server, grpc, http }: Settings, log: Logger, metrics: Metrics, dataplane: Dataplane): GrpcFrontend {
+  return createGrpcServer(
+    { ...http, ...grpc, stallTimeoutMs: http.bodyTimeoutMs, host: server.host, port: server.grpcPort },
+    { dataplane, log, observer: metrics.grpc },
+  );
 }
 
 interface Stages {

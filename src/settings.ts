@@ -1,3 +1,4 @@
+import { cacheSection, type CacheSettings } from './cache/options.ts';
 import { isUri } from './core/uri.ts';
 import { engineSection, type EngineSettings } from './engine/options.ts';
 import { predictorSection, type PredictorSettings } from './engine/remote/options.ts';
@@ -22,6 +23,7 @@ export const SECTIONS = {
   engine: engineSection,
   scheduler: schedulerSection,
   repository: repositorySection,
+  cache: cacheSection,
   storage: storageSection,
   http: httpSection,
   grpc: grpcSection,
@@ -43,6 +45,7 @@ export interface Settings {
   readonly engine: EngineSettings;
   readonly scheduler: SchedulerSettings;
   readonly repository: RepositorySettings;
+  readonly cache: CacheSettings;
   readonly storage: StorageSettings;
   readonly http: HttpSettings;
   readonly grpc: GrpcSettings;
@@ -102,10 +105,10 @@ function findContradictions(read: Read, problems: readonly string[]): string[] {
   ];
 }
 
-function contradictionsOfServer({ enableGrpc, httpPort, grpcPort, lameDuck, gracePeriodMs }: Read['server']): string[] {
+function contradictionsOfServer({ enableGrpc, port, httpPort, grpcPort, lameDuck, gracePeriodMs }: Read['server']): string[] {
   const problems: string[] = [];
-  if (enableGrpc && grpcPort !== undefined && grpcPort !== 0 && grpcPort === httpPort) {
-    problems.push(`--grpc_port: expected another port than --http_port, got ${grpcPort} for both`);
+  if (enableGrpc && port === undefined && grpcPort !== undefined && grpcPort !== 0 && grpcPort === httpPort) {
+    problems.push(`--grpc_port: expected another port than --http_port, got ${grpcPort} for both; --port=${grpcPort} serves both on one`);
   }
   if (typeof lameDuck === 'number' && gracePeriodMs !== undefined && lameDuck >= gracePeriodMs) {
     problems.push(`--lame_duck_seconds: expected less than --grace_period_seconds (${gracePeriodMs / 1000}), got ${lameDuck / 1000}`);

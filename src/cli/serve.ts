@@ -98,7 +98,8 @@ function reportStartFailure(error: unknown, { settings, host, stderr, log }: Ser
   const oneLine = `${shown.replaceAll(/\s*\n\s*/g, '; ')}\n`;
   stderr.write(oneLine);
   writeTerminationLog(oneLine, host.terminationLogPath);
-  return EXIT_FAILED;
+  // What an operator can put right is wrong usage, wherever it is found out.
+  return line === undefined ? EXIT_FAILED : EXIT_USAGE;
 }
 
 const LISTEN_FAULTS: Readonly<Record<string, string>> = {
@@ -115,7 +116,7 @@ function describeStartFailure(error: unknown, { server }: Settings): string | un
   const fault = LISTEN_FAULTS[String(error.code)];
   if (fault === undefined) return undefined;
   const port = 'port' in error ? Number(error.port) : undefined;
-  const option = port === server.grpcPort ? '--grpc_port' : '--http_port';
+  const option = server.port !== undefined ? '--port' : port === server.grpcPort ? '--grpc_port' : '--http_port';
   const isAddress = error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND';
   const where = `${server.host}${port === undefined ? '' : `:${port}`}`;
   return `Cannot listen on ${where}: ${fault}, choose another ${isAddress ? '--host' : option}`;

@@ -34,7 +34,10 @@ export interface ConnectOptions {
   readonly binary?: boolean;
   /** Largest response that is read; a larger one fails the call. Default 1 GiB. */
   readonly maxResponseBytes?: number;
-  /** Most connections open at once to a REST server; further calls wait for a free one. Default 64. gRPC shares one. */
+  /**
+   * Most connections open at once; further calls wait. Default 64. A REST connection has one call at a time; gRPC's have as many as the server allows, mostly
+   * one is enough.
+   */
   readonly maxConnections?: number;
   readonly tls?: TlsFiles;
   /** Host that is asked for when it is not the address's own, as at the ingress of a cluster: HTTP's `Host`, gRPC's `:authority`. */
@@ -86,7 +89,7 @@ export interface InferenceClient {
 
 /** One try of one call. `signal` aborts when the caller leaves, the time is over or the client closes. */
 export interface Attempt {
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** Milliseconds left for the call when the attempt starts. */
   readonly timeoutMs: number;
   /** Names in lower case. */

@@ -1,30 +1,16 @@
-import type { ServiceError, StatusObject } from '@grpc/grpc-js';
+import { ErrorCode, STATUS_NAMES, statusCode, type StatusName } from '../codec/index.ts';
 import { InferenceError, type InferenceErrorReason } from './inference-error.ts';
 
-/** Names of gRPC's status codes by number. */
-const CODES = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-] as const;
+/** How a call ended, as the server says in its trailers. */
+export interface GrpcStatus {
+  readonly code: number;
+  /** In words; may be empty. */
+  readonly details: string;
+  /** Of trailer grpc-retry-pushback-ms. */
+  readonly pushback?: string | undefined;
+}
 
-type GrpcCode = (typeof CODES)[number];
-
-const REASONS: Readonly<Record<GrpcCode, InferenceErrorReason>> = {
+const REASONS: Readonly<Record<StatusName, InferenceErrorReason>> = {
   OK: 'invalid_response',
   CANCELLED: 'cancelled',
   UNKNOWN: 'internal',
@@ -44,27 +30,51 @@ const REASONS: Readonly<Record<GrpcCode, InferenceErrorReason>> = {
   UNAUTHENTICATED: 'unauthenticated',
 };
 
-const PUSHBACK = 'grpc-retry-pushback-ms';
-
 /**
  * RESOURCE_EXHAUSTED with a pushback means overload and passes; without one it means a message that is too large and does not. A negative or
  * unreadable pushback asks for no further attempt (gRPC proposal A6).
  */
-export function errorFromStatus(status: Pick<ServiceError, 'code' | 'details'> & Partial<Pick<StatusObject, 'metadata'>>): InferenceError {
+export function errorFromStatus(status: GrpcStatus): InferenceError {
+  const { details, pushback } = status;
   // A server may send a number that has no name.
-  const grpcCode = (CODES as readonly (GrpcCode | undefined)[])[status.code] ?? 'UNKNOWN';
-  const pushback = status.metadata?.get(PUSHBACK)[0]?.toString();
+  const grpcCode = STATUS_NAMES[status.code] ?? 'UNKNOWN';
   const isOverload = grpcCode === 'RESOURCE_EXHAUSTED' && pushback !== undefined;
   const retryAfterMs = pushback !== undefined && /^\d+$/.test(pushback) ? Number(pushback) : undefined;
   const isRefused = pushback !== undefined && retryAfterMs === undefined;
-  return new InferenceError(
-    isOverload ? 'overloaded' : REASONS[grpcCode],
-    status.details === '' ? `The server answered ${grpcCode}` : status.details,
-    {
-      grpcCode,
-      retryable: (isOverload || grpcCode === 'UNAVAILABLE') && !isRefused,
-      retryAfterMs,
-      cause: status,
-    },
-  );
+  return new InferenceError(isOverload ? 'overloaded' : REASONS[grpcCode], details === '' ? `The server answered ${grpcCode}` : details, {
+    grpcCode,
+    retryable: (isOverload || grpcCode === 'UNAVAILABLE') && !isRefused,
+    retryAfterMs,
+    cause: status,
+  });
+}
+
+/** As gRPC's protocol maps them (PROTOCOL-HTTP2, "Errors"). */
+const RESETS: Readonly<Record<number, readonly [name: StatusName, details: string]>> = {
+  [ErrorCode.refusedStream]: ['UNAVAILABLE', 'Stream refused by server'],
+  [ErrorCode.cancel]: ['CANCELLED', 'Call cancelled'],
+  [ErrorCode.enhanceYourCalm]: ['RESOURCE_EXHAUSTED', 'Bandwidth exhausted or memory limit exceeded'],
+  [ErrorCode.inadequateSecurity]: ['PERMISSION_DENIED', 'Protocol not secure enough'],
+};
+
+/** What RST_STREAM stands for. */
+export function errorFromReset(http2Code: number): InferenceError {
+  const [name, details] = RESETS[http2Code] ?? ['INTERNAL', `Received RST_STREAM with code ${http2Code}`];
+  return errorFromStatus({ code: statusCode(name), details });
+}
+
+const HTTP_STATUSES: Readonly<Record<number, StatusName>> = {
+  400: 'INTERNAL',
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'UNIMPLEMENTED',
+  429: 'UNAVAILABLE',
+  502: 'UNAVAILABLE',
+  503: 'UNAVAILABLE',
+  504: 'UNAVAILABLE',
+};
+
+/** What an HTTP status stands for when something answers that speaks no gRPC: a proxy, mostly. */
+export function errorFromHttpStatus(status: number): InferenceError {
+  return errorFromStatus({ code: statusCode(HTTP_STATUSES[status] ?? 'UNKNOWN'), details: `Received HTTP status code ${status}` });
 }

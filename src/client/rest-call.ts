@@ -2,6 +2,7 @@ import { Agent, request as requestHttp, type ClientRequest, type IncomingHttpHea
 import { Agent as TlsAgent, request as requestHttps } from 'node:https';
 import { HEADER_LENGTH_HEADER, type EncodedBody } from '../codec/index.ts';
 import type { Attempt } from './client.ts';
+import { connectionError, errorCode } from './connection-error.ts';
 import { InferenceError, invalidCall, invalidResponse, messageOf } from './inference-error.ts';
 import { pem, type TransportOptions } from './transport-options.ts';
 
@@ -49,7 +50,6 @@ export function createRestCall({ address, authority, maxConnections, maxResponse
         method: request.method,
         path: basePath + request.path,
         headers: { ...(authority === undefined ? {} : { host: authority }), ...headersOf(request.body, attempt) },
-        signal: attempt.signal,
       };
       let outgoing: ClientRequest;
       try {
@@ -58,6 +58,10 @@ export function createRestCall({ address, authority, maxConnections, maxResponse
         // Header values with line breaks, and the like.
         throw invalidCall(`Cannot send the request: ${messageOf(thrown)}`, thrown);
       }
+      // What an aborted attempt rejects with is of no account.
+      attempt.signal.addEventListener('abort', () => {
+        outgoing.destroy();
+      });
       const response = receive(outgoing, maxResponseBytes, address.host);
       writeBody(outgoing, request.body);
       return response;
@@ -91,11 +95,11 @@ function writeBody(outgoing: ClientRequest, body: EncodedBody | undefined): void
 function receive(outgoing: ClientRequest, maxBytes: number, host: string): Promise<RestReply> {
   return new Promise((resolve, reject) => {
     outgoing.on('error', (error) => {
-      reject(connectionError(error, host));
+      reject(failureOf(error, host));
     });
     outgoing.on('response', (incoming) => {
       collect(incoming, maxBytes, resolve, (error) => {
-        reject(error instanceof InferenceError ? error : connectionError(error, host));
+        reject(error instanceof InferenceError ? error : failureOf(error, host));
         outgoing.destroy();
       });
     });
@@ -131,27 +135,12 @@ function collect(incoming: IncomingMessage, maxBytes: number, resolve: (reply: R
   });
 }
 
-/** Failures of the network that pass; others, such as a certificate that is not trusted, stay as they are. */
-const PASSING: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'EHOSTDOWN',
-  'ENETUNREACH',
-  'ENETDOWN',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-]);
-
-function connectionError(error: Error, host: string): InferenceError {
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  // Several addresses of one name: an AggregateError without words of its own.
-  const message = error.message === '' ? code : error.message;
+function failureOf(error: Error, host: string): InferenceError {
+  const code = errorCode(error);
   // Node's HTTP parser.
-  if (code.startsWith('HPE_'))
-    return invalidResponse(`Cannot read the response of ${host}: expected HTTP/1.1, got something else (${message})`, { cause: error });
-  return new InferenceError('unavailable', `Cannot reach ${host}: ${message}`, { retryable: PASSING.has(code), cause: error });
+  if (code.startsWith('HPE_')) {
+    const got = error.message === '' ? code : error.message;
+    return invalidResponse(`Cannot read the response of ${host}: expected HTTP/1.1, got something else (${got})`, { cause: error });
+  }
+  return connectionError(error, host);
 }

@@ -1,4 +1,4 @@
-import { isServingError, ServingError } from '../core/errors.ts';
+import { invalidRequest, isServingError, ServingError } from '../core/errors.ts';
 import type { InferRequest } from '../core/infer.ts';
 import { runSteps, type Steps } from '../core/steps.ts';
 import type { Tensor } from '../core/tensor.ts';
@@ -9,6 +9,7 @@ import { skipValue } from './json/skip.ts';
 import { checkUtf8 } from './json/utf8.ts';
 import { JsonWriter } from './json/writer.ts';
 import { AnswerColumn } from './v1-answer-column.ts';
+import type { PredictRequest } from './v1-request.ts';
 import { writeNamed, writeRows } from './v1-response.ts';
 import { finishBody } from './v2-json-write.ts';
 
@@ -18,8 +19,9 @@ const OPEN_OBJECT = 0x7b;
 /** A server's answer is trusted this far. */
 const MAX_DEPTH = 128;
 
-/** Of an output that v1 leaves without a name; KServe's own. */
+/** Of tensors that v1 leaves without a name; KServe's own. */
 const ONLY_OUTPUT = 'output-0';
+const ONLY_INPUT = 'input-0';
 
 /**
  * Encodes a request for a v1 server: `{"instances":[…]}` with one entry per row where all inputs have the same rows (the row of the only input, else an object
@@ -36,11 +38,45 @@ export function encodePredictRequest({ inputs }: InferRequest): EncodedBody {
  */
 export function decodePredictResponse(body: Uint8Array, name: string = ONLY_OUTPUT): readonly Tensor[] | undefined {
   try {
-    return runSteps(decodeResponse(body, name));
+    return runSteps(readOpenTensors(body, { what: 'response', fields: ['predictions', 'outputs'], name, maxDepth: MAX_DEPTH }))?.tensors;
   } catch (thrown) {
     if (isServingError(thrown) && thrown.reason === 'invalid_request') throw new ServingError('upstream_failed', thrown.message, { cause: thrown });
     throw thrown;
   }
+}
+
+/**
+ * Decodes a request to a model whose inputs nobody knows: `instances` or `inputs` as lists of numbers, of `{name: row}`, or an object `{name: tensor}`. Numbers
+ * are FP64, as whoever changes them needs it; v1 has no datatypes to keep. Throws invalid_request.
+ */
+export function* decodeOpenPredictRequest(
+  body: Uint8Array,
+  { modelName, maxDepth }: { readonly modelName: string; readonly maxDepth: number },
+): Steps<PredictRequest> {
+  const found = yield* readOpenTensors(body, { what: 'request', fields: ['instances', 'inputs'], name: ONLY_INPUT, maxDepth });
+  if (found === undefined) throw invalidRequest('Cannot decode request: expected rows of equal size in "instances" or "inputs"');
+  const inputs = found.tensors.map(asFloats);
+  return { request: { modelName, inputs }, form: found.isNamed ? 'columns' : 'instances', rows: inputs[0]?.shape[0] ?? 1 };
+}
+
+function asFloats(tensor: Tensor): Tensor {
+  const { data } = tensor;
+  return data instanceof BigInt64Array ? { ...tensor, datatype: 'FP64', data: Float64Array.from(data, Number) } : tensor;
+}
+
+interface OpenTensors {
+  readonly tensors: readonly Tensor[];
+  /** They came as an object `{name: tensor}`. */
+  readonly isNamed: boolean;
+}
+
+interface OpenDocument {
+  readonly what: 'request' | 'response';
+  /** Of these the first counts. */
+  readonly fields: readonly [string, string];
+  /** Of a tensor without one. */
+  readonly name: string;
+  readonly maxDepth: number;
 }
 
 function* encodeRequest(inputs: readonly Tensor[]): Steps<EncodedBody> {
@@ -57,14 +93,15 @@ function* encodeRequest(inputs: readonly Tensor[]): Steps<EncodedBody> {
   return finishBody(writer, new Set());
 }
 
-function* decodeResponse(body: Uint8Array, name: string): Steps<readonly Tensor[] | undefined> {
-  yield* checkUtf8(body, 'response body');
-  const reader = new JsonReader(body, { what: 'response body', maxDepth: MAX_DEPTH });
+/** Undefined when the document is JSON that no tensors can hold. */
+function* readOpenTensors(body: Uint8Array, { what, fields, name, maxDepth }: OpenDocument): Steps<OpenTensors | undefined> {
+  yield* checkUtf8(body, `${what} body`);
+  const reader = new JsonReader(body, { what: `${what} body`, maxDepth });
   let at: number | undefined;
   if (reader.peek() === OPEN_OBJECT) {
-    openObject(reader, 'response', 1);
+    openObject(reader, what, 1);
     for (let key = reader.firstKey(); key !== undefined; key = reader.nextKey()) {
-      if (key === 'predictions' || (key === 'outputs' && at === undefined)) at = reader.pos;
+      if (key === fields[0] || (key === fields[1] && at === undefined)) at = reader.pos;
       yield* skipValue(reader, 1);
     }
   } else yield* skipValue(reader, 0);
@@ -72,9 +109,9 @@ function* decodeResponse(body: Uint8Array, name: string): Steps<readonly Tensor[
   if (at === undefined) return undefined;
   // All of it is known to be JSON by now.
   reader.pos = at;
-  const columns = readColumns(reader, name);
-  const tensors = columns?.map((column) => column.finish());
-  return tensors?.every((tensor) => tensor !== undefined) === true ? tensors : undefined;
+  const isNamed = reader.peek() === OPEN_OBJECT;
+  const tensors = readColumns(reader, name)?.map((column) => column.finish());
+  return tensors?.every((tensor) => tensor !== undefined) === true ? { tensors, isNamed } : undefined;
 }
 
 function readColumns(reader: JsonReader, name: string): readonly AnswerColumn[] | undefined {

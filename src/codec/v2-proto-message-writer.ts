@@ -26,11 +26,12 @@ export function* writeMessage(
   envelope: Envelope,
   tensors: readonly Tensor[],
   outputs: readonly RequestedOutput[],
-  wantsRaw: boolean,
+  { raw, headroom = 0 }: { readonly raw: boolean; readonly headroom?: number },
   layout: MessageLayout,
 ): Steps<Buffer> {
-  const isRaw = wantsRaw || tensors.some((tensor) => !hasTypedContents(tensor.datatype));
-  const writer = new ProtoWriter(HEAD_BYTES);
+  const isRaw = raw || tensors.some((tensor) => !hasTypedContents(tensor.datatype));
+  const writer = new ProtoWriter(headroom + HEAD_BYTES);
+  writer.position = headroom;
   writer.string(MODEL_NAME, envelope.modelName);
   writer.string(MODEL_VERSION, envelope.modelVersion ?? '');
   writer.string(ID, envelope.id ?? '');

@@ -19,6 +19,8 @@ export interface DecodedInferRequest {
 export interface EncodeProtoOptions {
   /** raw_*_contents instead of typed contents. Taken anyway when a tensor is FP16 or BF16, which have no typed contents. */
   readonly raw: boolean;
+  /** Bytes left free before the message, for the header of a frame; 0 when absent. */
+  readonly headroom?: number;
 }
 
 /** Model, version and id of a ModelInferRequest without looking at its tensors, so that an unknown model costs no decoding. */
@@ -63,7 +65,7 @@ export function encodeModelInferRequest(request: InferRequest, options: EncodePr
 }
 
 export function* encodeModelInferRequestSteps(request: InferRequest, options: EncodeProtoOptions): Steps<Buffer> {
-  return yield* writeMessage(request, request.inputs, request.outputs ?? [], options.raw, REQUEST);
+  return yield* writeMessage(request, request.inputs, request.outputs ?? [], options, REQUEST);
 }
 
 export function encodeModelInferResponse(response: InferResponse, options: EncodeProtoOptions): Buffer {
@@ -72,7 +74,7 @@ export function encodeModelInferResponse(response: InferResponse, options: Encod
 
 /** Raw outputs carry the parameter binary_data_size, their byte length, as KServe's do; Triton's clients ignore it. */
 export function* encodeModelInferResponseSteps(response: InferResponse, options: EncodeProtoOptions): Steps<Buffer> {
-  return yield* writeMessage(response, response.outputs, [], options.raw, RESPONSE);
+  return yield* writeMessage(response, response.outputs, [], options, RESPONSE);
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

@@ -28,6 +28,19 @@ export interface StageTimings {
   readonly explainMs?: number;
 }
 
+/** One run of the engine, for whoever counts them: Triton's statistics call it an execution. Times in milliseconds. */
+export interface Execution {
+  /** Requests whose rows it computed. */
+  readonly members: number;
+  /** Rows of all of them; a request to a model without rows counts as one. */
+  readonly rows: number;
+  /** Checks, and gathering of rows. */
+  readonly inputMs: number;
+  readonly inferMs: number;
+  /** Handing rows back to their requests. */
+  readonly outputMs: number;
+}
+
 /** A counter's increment or a histogram's observation by user code, on its way to telemetry. */
 export interface Measurement {
   readonly kind: 'counter' | 'histogram';
@@ -45,6 +58,10 @@ export interface BatchResult {
   readonly responses: readonly Settled<InferResponse>[];
   readonly timings: StageTimings;
   readonly measurements?: readonly Measurement[];
+  /** Runs of the engine that have ended since the last result of the same model; absent: exactly one, of all members and as long as `timings` say. */
+  readonly executions?: readonly Execution[];
+  /** Rows of several requests that the model takes in one run from now on, at most. Absent: it takes one request at a time. */
+  readonly maxRows?: number;
   /** So much of user code never came to an end that the model should be loaded anew. */
   readonly isWornOut?: true;
 }

@@ -25,6 +25,8 @@ export interface Capabilities {
   readonly explains: boolean;
   /** User code sees the tensors, and may hold on to them. */
   readonly runsUserCode?: true;
+  /** Equal requests have equal answers: they may come from the response cache. */
+  readonly isPure?: true;
 }
 
 export const NO_CAPABILITIES: Capabilities = { accepts: [], explains: false };

@@ -1,18 +1,23 @@
+import type { ResponseCache } from '../cache/index.ts';
 import type { RequestContext } from '../core/context.ts';
 import { ServingError, toServingError, type ErrorReason } from '../core/errors.ts';
 import type { InferRequest, InferResponse, Verb } from '../core/infer.ts';
 import type { ModelIndexEntry, ModelMetadata, ServerMetadata } from '../core/metadata.ts';
 import { loggableRequestId } from '../core/request-id.ts';
+import type { ModelStatistics } from '../core/statistics.ts';
 import type { ModelRepository, ServedModel } from '../repository/index.ts';
+import type { Job } from '../scheduler/index.ts';
 import { checkRequest } from './check-request.ts';
 import type { DataplaneControl, DataplaneObserver, Explainer, ResolvedModel } from './dataplane.ts';
 import { cannotExplain, runExplain } from './explain.ts';
-import { readTimeoutMs } from './request-timeout.ts';
+import { readPriority, readTimeoutMs } from './schedule-parameters.ts';
 import { selectOutputs } from './requested-outputs.ts';
 
 export interface DataplaneOptions {
   /** Longest that any request may take, queue included; Infinity: no limit. */
   readonly requestTimeoutMs: number;
+  /** A request whose own `timeout` is over lets the others of its model go first, instead of being given up. */
+  readonly delaysOverdue?: boolean;
   readonly serverName: string;
   readonly version: string;
 }
@@ -22,15 +27,23 @@ export interface DataplaneDependencies {
   readonly observer?: DataplaneObserver;
   /** Explains the models whose handlers do not. */
   readonly explainer?: Explainer;
+  /** Absent: every request is run. */
+  readonly cache?: ResponseCache;
+  /** Where the requests to a model that serves are counted; absent: nowhere. */
+  readonly statistics?: (model: string, version: string) => ModelStatistics;
   /** Whether what the models depend on, such as a predictor elsewhere, is healthy; models are not ready when it is not. */
   readonly readiness?: () => boolean;
 }
 
 /** KServe's own name for load and unload, then Triton's names of the extensions of OIP. */
-const EXTENSIONS = ['model_repository_extension', 'model_repository', 'binary_tensor_data', 'parameters'] as const;
+const EXTENSIONS = ['model_repository_extension', 'model_repository', 'binary_tensor_data', 'parameters', 'statistics'] as const;
 
 const SILENT: DataplaneObserver = {};
 const ALWAYS = (): boolean => true;
+
+function noStatistics(): never {
+  throw new ServingError('unimplemented', 'Cannot tell statistics: requests are not counted here');
+}
 
 export function createDataplane(options: DataplaneOptions, deps: DataplaneDependencies): DataplaneControl {
   return new RepositoryDataplane(options, deps);
@@ -38,20 +51,26 @@ export function createDataplane(options: DataplaneOptions, deps: DataplaneDepend
 
 class RepositoryDataplane implements DataplaneControl {
   readonly #requestTimeoutMs: number;
+  readonly #delaysOverdue: boolean;
   readonly #serverMetadata: ServerMetadata;
   readonly #repository: ModelRepository;
   readonly #observer: DataplaneObserver;
   readonly #explainer: Explainer | undefined;
+  readonly #cache: ResponseCache | undefined;
+  readonly #statistics: NonNullable<DataplaneDependencies['statistics']>;
   readonly #isHealthy: () => boolean;
   #phase: 'serving' | 'leaving' | 'closed' = 'serving';
   #inFlight = 0;
 
   constructor(options: DataplaneOptions, deps: DataplaneDependencies) {
     this.#requestTimeoutMs = options.requestTimeoutMs;
+    this.#delaysOverdue = options.delaysOverdue ?? false;
     this.#serverMetadata = Object.freeze({ name: options.serverName, version: options.version, extensions: EXTENSIONS });
     this.#repository = deps.repository;
     this.#observer = deps.observer ?? SILENT;
     this.#explainer = deps.explainer;
+    this.#cache = deps.cache;
+    this.#statistics = deps.statistics ?? noStatistics;
     this.#isHealthy = deps.readiness ?? ALWAYS;
   }
 
@@ -98,6 +117,11 @@ class RepositoryDataplane implements DataplaneControl {
     return this.#answer('explain', request, ctx);
   }
 
+  statistics(name?: string, version?: string): readonly ModelStatistics[] {
+    if (name !== undefined) return [this.#statistics(name, this.#repository.find(name, version).version)];
+    return this.index({ readyOnly: true }).map((entry) => this.#statistics(entry.name, entry.version));
+  }
+
   index({ readyOnly }: { readonly readyOnly: boolean }): readonly ModelIndexEntry[] {
     const entries = this.#repository.index();
     return readyOnly ? entries.filter(({ state }) => state === 'READY') : entries;
@@ -111,6 +135,7 @@ class RepositoryDataplane implements DataplaneControl {
   async unload(name: string): Promise<void> {
     this.#checkAccepting();
     await this.#repository.unload(name);
+    this.#cache?.forget(name);
   }
 
   beginShutdown(): void {
@@ -151,12 +176,14 @@ class RepositoryDataplane implements DataplaneControl {
 
   async #run(verb: Verb, model: ServedModel, request: InferRequest, ctx: RequestContext, startedAt: number): Promise<InferResponse> {
     checkRequest(request, model);
-    const timeoutMs = Math.min(this.#requestTimeoutMs, readTimeoutMs(request.parameters));
-    const deadline = Math.min(ctx.deadline, startedAt + timeoutMs);
+    const ownTimeoutMs = readTimeoutMs(request.parameters);
+    const delays = this.#delaysOverdue && verb === 'infer';
+    const deadline = Math.min(ctx.deadline, startedAt + this.#requestTimeoutMs, delays ? Infinity : startedAt + ownTimeoutMs);
+    const priority = readPriority(request.parameters);
     const id = loggableRequestId(request.id) ?? ctx.id;
     const runCtx = { ...ctx, id, deadline };
-    const response =
-      verb === 'infer' ? await model.scheduler.submit({ verb, request }, runCtx) : await runExplain(model, this.#explainer, request, runCtx);
+    const job: Job = { verb, request, priority, delayAfterMs: delays ? ownTimeoutMs : Infinity };
+    const response = verb === 'infer' ? await this.#infer(model, job, runCtx) : await runExplain(model, this.#explainer, request, runCtx);
     return {
       modelName: model.name,
       modelVersion: model.version,
@@ -167,5 +194,10 @@ class RepositoryDataplane implements DataplaneControl {
       ...(response.body === undefined ? {} : { body: response.body }),
       ...(response.headers === undefined ? {} : { headers: response.headers }),
     };
+  }
+
+  #infer(model: ServedModel, job: Job, ctx: RequestContext): Promise<InferResponse> {
+    if (this.#cache === undefined || model.capabilities.isPure !== true) return model.scheduler.submit(job, ctx);
+    return this.#cache.answer(model, job.request, ctx, (runCtx) => model.scheduler.submit(job, runCtx));
   }
 }

@@ -2,6 +2,7 @@ import type { RequestContext } from '../core/context.ts';
 import type { ErrorReason } from '../core/errors.ts';
 import type { InferRequest, InferResponse, Verb } from '../core/infer.ts';
 import type { Capabilities, ModelIndexEntry, ModelMetadata, ServerMetadata, Signature } from '../core/metadata.ts';
+import type { ModelStatistics } from '../core/statistics.ts';
 import type { Tensor } from '../core/tensor.ts';
 
 /** A model that a request may go to, as `resolve` found it. */
@@ -54,6 +55,11 @@ export interface Dataplane {
    * the model's, select nothing from the explanation. Throws unimplemented when there is neither.
    */
   explain(request: InferRequest, ctx: RequestContext): Promise<InferResponse>;
+  /**
+   * What became of the requests to a model, or to every model that serves when none is named (Triton's statistics extension). Throws model_not_found,
+   * model_not_ready.
+   */
+  statistics(name?: string, version?: string): readonly ModelStatistics[];
   index(filter: { readonly readyOnly: boolean }): readonly ModelIndexEntry[];
   /** Loads or reloads a model of the repository; a failure leaves the loaded one serving. Throws model_not_found, conflict (load in progress), model_not_ready (cannot be loaded; the message says why). */
   load(name: string): Promise<void>;

@@ -1,4 +1,4 @@
-import type { Batch, BatchMember, BatchResult, Settled, StageTimings } from '../core/batch.ts';
+import type { Batch, BatchMember, BatchResult, Execution, Settled, StageTimings } from '../core/batch.ts';
 import type { RequestContext } from '../core/context.ts';
 import { ERROR_TABLE, ServingError, type ErrorReason } from '../core/errors.ts';
 import type { InferRequest, InferResponse, RequestedOutput } from '../core/infer.ts';
@@ -60,6 +60,8 @@ export interface WireResult {
   readonly timings: StageTimings;
   readonly responses: readonly WireSettled[];
   readonly measurements?: readonly WireMeasurement[];
+  readonly executions?: readonly Execution[];
+  readonly maxRows?: number;
   readonly isWornOut?: true;
 }
 
@@ -152,12 +154,14 @@ function decodeMessage(wire: Readonly<Record<string, unknown>>): Omit<InferRespo
 export function encodeResult(result: BatchResult): Encoded<WireResult> {
   const tensors: Uint8Array[] = [];
   const responses = result.responses.map((settled) => (settled.ok ? encodeResponse(settled.value, tensors) : { error: encodeError(settled.error) }));
-  const { measurements, isWornOut } = result;
+  const { measurements, executions, maxRows, isWornOut } = result;
   return {
     metadata: {
       timings: result.timings,
       responses,
       ...(measurements === undefined ? undefined : { measurements: encodeMeasurements(measurements) }),
+      ...(executions === undefined ? undefined : { executions }),
+      ...(maxRows === undefined ? undefined : { maxRows }),
       ...(isWornOut === undefined ? undefined : { isWornOut }),
     },
     tensors,
@@ -166,7 +170,7 @@ export function encodeResult(result: BatchResult): Encoded<WireResult> {
 
 /** Throws ServingError internal when the frame is malformed or does not answer `count` requests. */
 export function decodeResult(frame: Frame, count: number): BatchResult {
-  const { timings, responses, measurements, isWornOut } = asRecord(frame.metadata, 'result');
+  const { timings, responses, measurements, executions, maxRows, isWornOut } = asRecord(frame.metadata, 'result');
   const settled = asArray(responses, 'responses');
   if (settled.length !== count) throw malformed(`result: ${settled.length} answers for ${count} requests`);
   const reader = new TensorReader(frame);
@@ -176,8 +180,17 @@ export function decodeResult(frame: Frame, count: number): BatchResult {
     responses: decoded,
     timings: decodeTimings(asRecord(timings, 'timings')),
     ...(measurements === undefined ? undefined : { measurements: decodeMeasurements(measurements) }),
+    ...(executions === undefined ? undefined : { executions: asArray(executions, 'executions').map(decodeExecution) }),
+    ...(typeof maxRows === 'number' ? { maxRows } : undefined),
     ...(isWornOut === true ? { isWornOut } : undefined),
   };
+}
+
+function decodeExecution(wire: unknown): Execution {
+  const { members, rows, inputMs, inferMs, outputMs } = asRecord(wire, 'execution');
+  if (typeof members !== 'number' || typeof rows !== 'number') throw malformed('execution');
+  if (typeof inputMs !== 'number' || typeof inferMs !== 'number' || typeof outputMs !== 'number') throw malformed('execution');
+  return { members, rows, inputMs, inferMs, outputMs };
 }
 
 function decodeSettled(wire: Readonly<Record<string, unknown>>, reader: TensorReader): Settled<InferResponse> {

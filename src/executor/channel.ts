@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { GatheredWriter } from '../core/gathered-writer.ts';
 import { encodeFrame, FrameReader, type Frame, type FrameKind } from './frame.ts';
 
 export interface ChannelHandlers {
@@ -16,11 +17,11 @@ export interface ChannelHandlers {
  */
 export class Channel {
   readonly #stream: Duplex;
-  readonly #pausesWhenFull: boolean;
+  readonly #writer: GatheredWriter;
 
   constructor(stream: Duplex, handlers: ChannelHandlers, options: { readonly pausesWhenFull: boolean }) {
     this.#stream = stream;
-    this.#pausesWhenFull = options.pausesWhenFull;
+    this.#writer = new GatheredWriter(stream, options.pausesWhenFull ? () => pauseWhileFull(stream) : undefined);
     const reader = new FrameReader();
     const take = (frame: Frame): void => {
       handlers.take(frame);
@@ -44,26 +45,28 @@ export class Channel {
 
   /** Bytes that the other side has not taken yet. */
   get backlogBytes(): number {
-    return this.#stream.writableLength;
+    return this.#writer.backlogBytes;
   }
 
-  /** One gathered write. Tensors must stay untouched until written. Does nothing once the stream is closed. Throws ServingError payload_too_large. */
+  /**
+   * Requests and replies of one turn of the event loop leave in one write; whatever else is said, and tensors that were not copied, at once. Tensors must stay
+   * untouched until written. Does nothing once the stream is closed. Throws ServingError payload_too_large.
+   */
   send(kind: FrameKind, model: number, request: number, metadata: unknown, tensors?: readonly Uint8Array[]): void {
     const chunks = encodeFrame({ kind, model, request }, metadata, tensors);
-    const stream = this.#stream;
-    if (!stream.writable) return;
-    stream.cork();
-    for (const chunk of chunks) stream.write(chunk);
-    stream.uncork();
-    if (this.#pausesWhenFull && stream.writableNeedDrain && !stream.isPaused()) {
-      stream.pause();
-      stream.once('drain', () => {
-        stream.resume();
-      });
-    }
+    for (const chunk of chunks) this.#writer.push(chunk);
+    if (chunks.length > 1 || (kind !== 'run' && kind !== 'reply')) this.#writer.flush();
   }
 
   close(): void {
     this.#stream.destroy();
   }
+}
+
+function pauseWhileFull(stream: Duplex): void {
+  if (!stream.writableNeedDrain || stream.isPaused()) return;
+  stream.pause();
+  stream.once('drain', () => {
+    stream.resume();
+  });
 }

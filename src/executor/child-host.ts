@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../core/context.ts';
 import { ServingError, toServingError } from '../core/errors.ts';
+import { StopSource } from '../core/stop-signal.ts';
 import { attributeRejection, type Pipeline, type PipelineDependencies, type PipelineSpec } from '../pipeline/index.ts';
 import { decodeBatch, encodeError, encodeResult } from './batch-codec.ts';
 import { Channel } from './channel.ts';
@@ -33,7 +34,7 @@ class ChildHost implements PipelineHost {
   readonly #channel: Channel;
   readonly #log: Logger;
   readonly #pipelines = new Map<number, Pipeline>();
-  readonly #runs = new Map<number, readonly AbortController[]>();
+  readonly #runs = new Map<number, readonly StopSource[]>();
   #hasUserCode = false;
 
   constructor(socket: Duplex, deps: ChildHostDependencies) {
@@ -110,13 +111,13 @@ class ChildHost implements PipelineHost {
   async #run(frame: Frame): Promise<void> {
     const pipeline = this.#pipelines.get(frame.model);
     if (pipeline === undefined) throw malformed('run: no such model');
-    const controllers: AbortController[] = [];
+    const signals: StopSource[] = [];
     const batch = decodeBatch(frame, () => {
-      const controller = new AbortController();
-      controllers.push(controller);
-      return controller.signal;
+      const signal = new StopSource();
+      signals.push(signal);
+      return signal;
     });
-    this.#runs.set(frame.request, controllers);
+    this.#runs.set(frame.request, signals);
     const result = await pipeline.run(batch);
     this.#runs.delete(frame.request);
     const send = ({ metadata, tensors }: ReturnType<typeof encodeResult>): void => {
@@ -133,7 +134,7 @@ class ChildHost implements PipelineHost {
   #cancel(frame: Frame): void {
     const { member } = asRecord(frame.metadata, 'cancellation');
     if (typeof member !== 'number') throw malformed('cancellation');
-    this.#runs.get(frame.request)?.[member]?.abort();
+    this.#runs.get(frame.request)?.[member]?.abort(new ServingError('cancelled', 'Nobody waits for the answer any more'));
   }
 
   async #stop(): Promise<void> {

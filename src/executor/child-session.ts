@@ -1,11 +1,12 @@
 import type { Batch } from '../core/batch.ts';
 import type { Logger } from '../core/context.ts';
 import { ServingError, toServingError } from '../core/errors.ts';
+import { settledWithin } from '../core/settled-within.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
 import { decodeError, decodeResult, encodeBatch } from './batch-codec.ts';
 import { describeEnd, type ChildEnd } from './child-end.ts';
 import { ChildLink, type ChildLinkOptions } from './child-link.ts';
-import { createDeferred, settledWithin, type Deferred } from './deferred.ts';
+import { createDeferred, type Deferred } from './deferred.ts';
 import type { Frame } from './frame.ts';
 import { writeChildLog } from './frame-log.ts';
 import { decodeLoaded, type LoadedInChild } from './loaded-codec.ts';

@@ -15,20 +15,3 @@ export function createDeferred<T>(): Deferred<T> {
   if (resolve === undefined || reject === undefined) throw new TypeError('Promise did not run its executor');
   return { promise, resolve, reject };
 }
-
-/** Waits for `promise` at most `ms` milliseconds; true when it has settled. */
-export async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  const timeout = createDeferred<boolean>();
-  const timer = setTimeout(() => {
-    timeout.resolve(false);
-  }, ms);
-  const settled = promise.then(
-    () => true,
-    () => true,
-  );
-  try {
-    return await Promise.race([settled, timeout.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -1,8 +1,9 @@
 import type { Batch, BatchResult } from '../core/batch.ts';
 import type { Logger } from '../core/context.ts';
 import { ServingError, toServingError } from '../core/errors.ts';
+import { settledWithin } from '../core/settled-within.ts';
 import { loadPipeline, type Pipeline, type PipelineSpec } from '../pipeline/index.ts';
-import { createDeferred, settledWithin } from './deferred.ts';
+import { createDeferred } from './deferred.ts';
 import type { Executor, ExecutorState, LoadedModel } from './executor.ts';
 import { HostedModel, type ModelHost } from './hosted-model.ts';
 import { loadAborted, loadWhileStopped, throwIfLoadAborted } from './load-abort.ts';

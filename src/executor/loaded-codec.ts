@@ -32,9 +32,13 @@ function decodeSignature({ inputs, outputs, isOpen }: Readonly<Record<string, un
   return isOpen === true ? { isOpen, ...tensors } : tensors;
 }
 
-function decodeCapabilities({ accepts, explains, runsUserCode }: Readonly<Record<string, unknown>>): Capabilities {
-  const known = { accepts: asArray(accepts, 'accepted media types').map(String), explains: explains === true };
-  return runsUserCode === true ? { ...known, runsUserCode } : known;
+function decodeCapabilities({ accepts, explains, runsUserCode, isPure }: Readonly<Record<string, unknown>>): Capabilities {
+  return {
+    accepts: asArray(accepts, 'accepted media types').map(String),
+    explains: explains === true,
+    ...(runsUserCode === true ? { runsUserCode } : {}),
+    ...(isPure === true ? { isPure } : {}),
+  };
 }
 
 function decodeTensorMetadata(wire: unknown): TensorMetadata {

@@ -1,12 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../core/context.ts';
 import { ServingError, toServingError } from '../core/errors.ts';
+import { settledWithin } from '../core/settled-within.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
 import { Backoff, DEFAULT_BACKOFF, type BackoffOptions } from './backoff.ts';
 import { readBuildId } from './build-id.ts';
 import { describeEnd } from './child-end.ts';
 import { ChildSession, type ChildSessionOptions } from './child-session.ts';
-import { createDeferred, settledWithin, type Deferred } from './deferred.ts';
+import { createDeferred, type Deferred } from './deferred.ts';
 import { filterEnvironment } from './environment.ts';
 import type { Executor, ExecutorObserver, ExecutorState, LoadedModel } from './executor.ts';
 import { HostedModel } from './hosted-model.ts';

@@ -21,7 +21,7 @@ export async function createExplainer(settings: ExplainerSettings, deps: Explain
   const { kind, maxRequests } = settings;
   if (kind === undefined) return undefined;
   const explain = kind === 'kernel-shap' ? await loadKernelShap(settings, deps) : await loadOcclusion(settings, deps);
-  return limited(explain, maxRequests);
+  return limited(explain, maxRequests, deps.observer);
 }
 
 async function loadKernelShap(settings: ExplainerSettings, deps: ExplainerDependencies): Promise<Explainer['explain']> {
@@ -52,7 +52,7 @@ async function loadOcclusion(settings: ExplainerSettings, deps: ExplainerDepende
 }
 
 /** Explanations hold memory and time of the serving process for long: there are only so many at a time. */
-function limited(explain: Explainer['explain'], maxRequests: number): Explainer {
+function limited(explain: Explainer['explain'], maxRequests: number, observer: ExplainObserver = {}): Explainer {
   let underWay = 0;
   return {
     explain: async (request, model, predict, ctx) => {
@@ -63,8 +63,11 @@ function limited(explain: Explainer['explain'], maxRequests: number): Explainer 
         );
       }
       underWay++;
+      const startedAt = performance.now();
       try {
-        return await explain(request, model, predict, ctx);
+        const response = await explain(request, model, predict, ctx);
+        observer.explained?.(model.name, ctx, performance.now() - startedAt);
+        return response;
       } finally {
         underWay--;
       }

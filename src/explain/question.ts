@@ -13,6 +13,8 @@ import { tileRow } from './tile-row.ts';
 /** Silent by default. Called after each call of the model. */
 export interface ExplainObserver {
   evaluated?(model: string, rows: number): void;
+  /** Once for each request that was explained. */
+  explained?(model: string, ctx: RequestContext, ms: number): void;
 }
 
 export interface QuestionDependencies {

@@ -36,6 +36,7 @@ const MEMBERS: Readonly<Record<keyof Handler, Check>> = {
   outputs: checkDeclaration,
   accepts: checkMediaTypes,
   isIdempotent: checkBoolean,
+  isPure: checkBoolean,
   load: checkFunction,
   preprocess: checkFunction,
   predict: checkFunction,

@@ -94,6 +94,8 @@ export interface Handler<M extends ModelTypes = ModelTypes, C extends ModelTypes
   readonly accepts?: readonly string[];
   /** False: a request is never run twice, not even when its process died under it. */
   readonly isIdempotent?: boolean;
+  /** True: an answer follows from the request's tensors, body and parameters alone, not from headers, time or chance. It may come from the response cache then. */
+  readonly isPure?: boolean;
   /** Before the first request; the model becomes ready when it has ended. */
   load?(ctx: LoadContext): Awaitable<void>;
   preprocess?(request: HandlerRequest<C>, ctx: HandlerContext): Awaitable<Preprocessed<M>>;

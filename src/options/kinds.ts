@@ -32,6 +32,16 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Schema<numb
   return written.pipe(z.int({ error }).min(min, { error }).max(max, { error })).meta({ metavar: 'INT' });
 }
 
+/** Whole numbers separated by commas, in rising order, each once. */
+export function integers(min: number, max: number): Schema<readonly number[]> {
+  const error = `expected whole numbers from ${min} to ${max}, separated by commas`;
+  return z
+    .union([z.number({ error }).transform(String), writtenAs(/^\d+( ?, ?\d+)*$/, error)], { error })
+    .transform((value) => [...new Set(value.split(',').map(Number))].sort((a, b) => a - b))
+    .pipe(z.array(z.int({ error }).min(min, { error }).max(max, { error })))
+    .meta({ metavar: 'INT,…' });
+}
+
 /**
  * A time written in seconds, with an `s` or without, read as whole milliseconds. Limits are seconds. With `zeroIsNone` a 0 is read as Infinity.
  * At most 24 days: timers of Node take no more.

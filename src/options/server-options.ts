@@ -17,8 +17,19 @@ export const serverSection = defineSection({
       doc: 'name of a single model, model when not given; the models of a repository are named after their directories',
     },
     host: { name: 'host', schema: text('ADDRESS'), default: '0.0.0.0', doc: 'address to listen on, :: for IPv6 and IPv4' },
-    httpPort: { name: 'http_port', schema: integer(0, 65_535), default: 8080, env: ['PORT'], doc: 'port for REST, 0 for any free one' },
-    grpcPort: { name: 'grpc_port', schema: integer(0, 65_535), default: 8081, doc: 'port for gRPC, 0 for any free one' },
+    port: {
+      name: 'port',
+      schema: integer(0, 65_535),
+      doc: 'one port for REST and gRPC, 0 for any free one; then --http_port and --grpc_port do not count',
+    },
+    httpPort: {
+      name: 'http_port',
+      schema: integer(0, 65_535),
+      default: 8080,
+      env: ['PORT'],
+      doc: 'port for REST, and for gRPC beside it, 0 for any free one',
+    },
+    grpcPort: { name: 'grpc_port', schema: integer(0, 65_535), default: 8081, doc: 'port for gRPC alone, 0 for any free one' },
     enableGrpc: { name: 'enable_grpc', schema: boolean(), default: true, doc: 'whether to serve gRPC' },
     lameDuck: {
       name: 'lame_duck_seconds',

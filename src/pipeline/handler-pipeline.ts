@@ -47,6 +47,8 @@ class HandlerPipeline implements Pipeline {
       accepts: (handler.accepts ?? []).map((type) => type.toLowerCase()),
       explains: handler.explain !== undefined,
       runsUserCode: true,
+      // A predictor elsewhere may be another one by the next request.
+      ...(handler.isPure === true && model?.isElsewhere !== true ? { isPure: true } : {}),
     };
     this.platform = model?.platform ?? 'kserve-node_handler';
     this.properties = { ...model?.properties, handler: parts.file };
@@ -60,6 +62,7 @@ class HandlerPipeline implements Pipeline {
     return {
       responses: settled.map(({ response }) => response),
       timings: longest(settled),
+      executions: this.#parts.model?.takeExecutions?.() ?? [],
       ...(measurements === undefined ? undefined : { measurements }),
       ...(this.#stuck.isWornOut ? { isWornOut: true } : undefined),
     };

@@ -6,7 +6,6 @@ import { checkAnswer } from './check-answer.ts';
 import type { Answered } from './collect-parts.ts';
 import type { HandlerCall } from './handler-call.ts';
 import { blameHandler, handlerFault, type Method } from './handler-fault.ts';
-import type { NextGate } from './next-gate.ts';
 import type { NextModel } from './next-model.ts';
 import { takeAnswer } from './take-answer.ts';
 import { takeRequest } from './take-request.ts';
@@ -21,7 +20,6 @@ export interface HandlerParts {
   readonly modelVersion: string;
   /** Undefined for a handler without a model file. */
   readonly model: NextModel | undefined;
-  readonly gate: NextGate;
 }
 
 /** One request's way through user code. */
@@ -148,7 +146,7 @@ export class HandlerRun {
 
   /** Tensors that the model does not take are the client's fault only when they are the client's own, as published. */
   async #runModel(request: InferRequest): Promise<InferResponse> {
-    const { model, gate, handler, modelName } = this.#parts;
+    const { model, handler, modelName } = this.#parts;
     if (model === undefined) throw this.#fault(new WrongAnswer(`model "${modelName}" has no model file to run: answer from predict without next`));
     const wanted = this.#wanted(request);
     const isClients = request.inputs === this.#member.request.inputs && handler.inputs === undefined;
@@ -159,7 +157,7 @@ export class HandlerRun {
         );
       }
       model.check(wanted);
-      const response = await gate.run(this.#member.signal, () => model.infer(wanted, this.#member.ctx, this.#member.signal));
+      const response = await model.infer(wanted, this.#member.ctx, this.#member.signal);
       if (response.headers !== undefined) this.#call.passOn(response.headers);
       return response;
     } catch (thrown) {

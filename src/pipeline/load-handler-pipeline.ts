@@ -6,7 +6,6 @@ import { loadHandler, handlerFailed, type DefinedHandler, type Handler, type Loa
 import { createHandlerPipeline } from './handler-pipeline.ts';
 import { handlerFault } from './handler-fault.ts';
 import { HandlerMetrics } from './handler-metrics.ts';
-import { NextGate } from './next-gate.ts';
 import type { NextModel } from './next-model.ts';
 import type { HandlerSpec, Pipeline, PipelineDependencies, PipelineSpec } from './pipeline.ts';
 import { runAs } from './running-request.ts';
@@ -15,7 +14,7 @@ import { runAs } from './running-request.ts';
 export async function loadHandlerPipeline(
   spec: PipelineSpec,
   handlerSpec: HandlerSpec,
-  loadingModel: Promise<NextModel> | undefined,
+  loadingModel: Promise<NextModel | undefined>,
   { log, handler }: PipelineDependencies,
 ): Promise<Pipeline> {
   const [imported, loaded] = await Promise.allSettled([handler ?? loadHandler(handlerSpec.path), loadingModel]);
@@ -65,7 +64,6 @@ async function assemble(
     modelName,
     modelVersion,
     model,
-    gate: new NextGate(model?.runs ?? 1),
     signature,
     concurrency,
     maxStuck,

@@ -1,8 +1,7 @@
 import { ServingError } from '../core/errors.ts';
 import { createRemotePredictor, detectEngine, type EngineSession, type PredictorOptions } from '../engine/index.ts';
-import { remoteModel, sessionModel, type NextModel } from './next-model.ts';
+import type { NextModel } from './next-model.ts';
 import type { Pipeline, PipelineDependencies, PipelineSpec } from './pipeline.ts';
-import { createRemotePipeline } from './remote-pipeline.ts';
 import { createPipeline } from './session-pipeline.ts';
 
 /**
@@ -16,17 +15,21 @@ export async function loadPipeline(spec: PipelineSpec, deps: PipelineDependencie
     const { loadHandlerPipeline } = await import('./load-handler-pipeline.ts');
     return loadHandlerPipeline(spec, handler, loadNextModel(spec, handler.engineRuns, deps), deps);
   }
-  if (predictor !== undefined) return createRemotePipeline(identityOf(spec), await connect(predictor, spec, deps));
+  if (predictor !== undefined) {
+    const { createRemotePipeline } = await import('./remote-pipeline.ts');
+    return createRemotePipeline(identityOf(spec), await connect(predictor, spec, deps));
+  }
   if (source === undefined)
     throw new ServingError('model_failed', `Cannot load model "${spec.modelName}": it has no files, no handler and no predictor`);
-  return createPipeline(spec, await loadSession(spec, source, deps));
+  return createPipeline(spec, await loadSession(spec, source, deps), deps.log);
 }
 
-function loadNextModel(spec: PipelineSpec, engineRuns: number, deps: PipelineDependencies): Promise<NextModel> | undefined {
-  if (deps.model !== undefined) return Promise.resolve(deps.model);
-  if (spec.predictor !== undefined) return connect(spec.predictor, spec, deps);
+async function loadNextModel(spec: PipelineSpec, engineRuns: number, deps: PipelineDependencies): Promise<NextModel | undefined> {
+  if (deps.model !== undefined) return deps.model;
+  if (spec.predictor !== undefined) return await connect(spec.predictor, spec, deps);
   if (spec.source === undefined) return undefined;
-  return loadSession(spec, spec.source, deps).then((session) => sessionModel(session, engineRuns));
+  const [{ sessionModel }, session] = await Promise.all([import('./next-model.ts'), loadSession(spec, spec.source, deps)]);
+  return sessionModel(spec, session, engineRuns, deps.log);
 }
 
 async function loadSession(spec: PipelineSpec, source: NonNullable<PipelineSpec['source']>, { log }: PipelineDependencies): Promise<EngineSession> {
@@ -35,6 +38,7 @@ async function loadSession(spec: PipelineSpec, source: NonNullable<PipelineSpec[
 }
 
 async function connect(options: PredictorOptions, { modelName }: PipelineSpec, { log }: PipelineDependencies): Promise<NextModel> {
+  const { remoteModel } = await import('./next-model.ts');
   return remoteModel(await createRemotePredictor(options, modelName, log));
 }
 

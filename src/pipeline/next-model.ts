@@ -1,10 +1,14 @@
-import type { RequestContext } from '../core/context.ts';
+import type { Execution } from '../core/batch.ts';
+import type { Logger, RequestContext } from '../core/context.ts';
 import type { InferRequest, InferResponse } from '../core/infer.ts';
 import type { Signature } from '../core/metadata.ts';
 import type { StopSignal } from '../core/stop-signal.ts';
 import type { EngineSession, RemotePredictor } from '../engine/index.ts';
 import { checkInputs } from './check-inputs.ts';
 import { checkOutputs } from './check-outputs.ts';
+import { EngineGate } from './engine-gate.ts';
+import { NextGate } from './next-gate.ts';
+import { RowRuns, type RowRunsOptions } from './row-runs.ts';
 
 /** What answers when a handler calls `next`: an engine here, or a predictor elsewhere. */
 export interface NextModel {
@@ -14,33 +18,43 @@ export interface NextModel {
   readonly properties: Readonly<Record<string, string>>;
   /** A predictor in another process: it takes bodies, and what it says of a request stands. */
   readonly isElsewhere: boolean;
-  /** Runs at once, at most. */
-  readonly runs: number;
   /** Throws ServingError invalid_request for tensors that are not of the signature. */
   check(request: InferRequest): void;
-  /** Rejects with ServingError. `request` has passed `check`. */
+  /** Rejects with ServingError. `request` has passed `check`; it waits its turn as long as nobody else does more than the model takes at once. */
   infer(request: InferRequest, ctx: RequestContext, signal: StopSignal): Promise<InferResponse>;
+  /** Runs of the engine since the last call; absent where there is no engine. */
+  takeExecutions?(): readonly Execution[];
   dispose(): Promise<void>;
 }
 
-/** Owns the session from now on. */
-export function sessionModel(session: EngineSession, engineRuns: number): NextModel {
+/** Owns the session from now on. Calls that wait their turn share runs where their rows can. */
+export function sessionModel(
+  { modelName, batching }: Pick<RowRunsOptions, 'modelName' | 'batching'>,
+  session: EngineSession,
+  engineRuns: number,
+  log: Logger,
+): NextModel {
   const { signature } = session;
+  const rows = new RowRuns(session, { modelName, batching, copiesRows: true }, log);
+  const gate = new EngineGate(rows, session.isConcurrent ? engineRuns : 1);
   return {
     signature,
     isElsewhere: false,
     platform: session.platform,
     properties: session.properties,
-    runs: session.isConcurrent ? engineRuns : 1,
     check: (request) => {
       checkInputs(request.inputs, signature, request.modelName);
       checkOutputs(request.outputs, signature, request.modelName);
     },
     infer: async (request, _ctx, signal) => {
       const wanted = request.outputs?.map(({ name }) => name) ?? [];
-      return { modelName: request.modelName, outputs: await session.run(request.inputs, wanted, signal) };
+      return { modelName: request.modelName, outputs: await gate.run({ request, wanted, signal }) };
     },
-    dispose: () => session.dispose(),
+    takeExecutions: () => gate.takeExecutions(),
+    dispose: () => {
+      rows.stop();
+      return session.dispose();
+    },
   };
 }
 
@@ -51,18 +65,18 @@ export const REMOTE_RUNS = 256;
 export async function remoteModel(predictor: RemotePredictor): Promise<NextModel> {
   const metadata = await predictor.metadata(AbortSignal.timeout(METADATA_TIMEOUT_MS));
   const signature = metadata === undefined ? undefined : { inputs: metadata.inputs, outputs: metadata.outputs };
+  const gate = new NextGate(REMOTE_RUNS);
   return {
     signature,
     isElsewhere: true,
     platform: metadata?.platform ?? 'kserve-node_remote',
     properties: {},
-    runs: REMOTE_RUNS,
     check: (request) => {
       if (signature === undefined || request.body !== undefined) return;
       checkInputs(request.inputs, signature, request.modelName);
       checkOutputs(request.outputs, signature, request.modelName);
     },
-    infer: (request, { id, headers, deadline }, signal) => predictor.infer(request, { id, headers, deadline, signal }),
+    infer: (request, { id, headers, deadline }, signal) => gate.run(signal, () => predictor.infer(request, { id, headers, deadline, signal })),
     dispose: () => {
       predictor.close();
       return Promise.resolve();

@@ -4,6 +4,7 @@ import type { Capabilities, Signature } from '../core/metadata.ts';
 import type { DefinedHandler } from '../handler/index.ts';
 import type { EngineOptions, ModelSource, PredictorOptions } from '../engine/index.ts';
 import type { NextModel } from './next-model.ts';
+import type { RowBatching } from './row-runs.ts';
 
 /** User code to run around the model. */
 export interface HandlerSpec {
@@ -24,6 +25,8 @@ export interface PipelineSpec {
   /** Absent: a handler without a model file, or a predictor elsewhere. */
   readonly source?: ModelSource;
   readonly engineOptions: EngineOptions;
+  /** Absent: each request has a run of its own. */
+  readonly batching?: RowBatching;
   readonly handler?: HandlerSpec;
   /** Where `next` goes instead of an engine here. */
   readonly predictor?: PredictorOptions;

@@ -1,33 +1,40 @@
 import type { Batch, BatchMember, BatchResult, Settled } from '../core/batch.ts';
-import { modelNotReady, ServingError, toServingError } from '../core/errors.ts';
+import type { Logger } from '../core/context.ts';
+import { modelNotReady, toServingError, type ServingError } from '../core/errors.ts';
 import type { InferRequest, InferResponse } from '../core/infer.ts';
-import { NO_CAPABILITIES } from '../core/metadata.ts';
+import { NO_CAPABILITIES, type Capabilities } from '../core/metadata.ts';
 import type { Tensor } from '../core/tensor.ts';
 import type { EngineSession } from '../engine/index.ts';
 import { checkInputs } from './check-inputs.ts';
 import { checkOutputs } from './check-outputs.ts';
 import type { Pipeline, PipelineSpec } from './pipeline.ts';
+import { RowRuns, type EngineCall, type RowAnswers } from './row-runs.ts';
 
-type Identity = Pick<PipelineSpec, 'modelName' | 'modelVersion'>;
+type Model = Pick<PipelineSpec, 'modelName' | 'modelVersion' | 'batching'>;
 
-/** A pipeline over a loaded session, which it owns from now on. Members run side by side when the session can, else one after the other. */
-export function createPipeline(model: Identity, session: EngineSession): Pipeline {
-  return new SessionPipeline(model, session);
+/** A pipeline over a loaded session, which it owns from now on. A batch is one run where the rows of its members can share one, else one run after the other. */
+export function createPipeline(model: Model, session: EngineSession, log: Logger): Pipeline {
+  return new SessionPipeline(model, session, log);
 }
 
+/** Files that do not change while they are loaded, and no code but the engine's. */
+const COMPUTES: Capabilities = { ...NO_CAPABILITIES, isPure: true };
+
 class SessionPipeline implements Pipeline {
-  readonly capabilities = NO_CAPABILITIES;
+  readonly capabilities = COMPUTES;
   /** What ended the process once would end it again: a native run has no state that a second attempt could find changed. */
   readonly isRetryable = false;
-  readonly #model: Identity;
+  readonly #model: Model;
   readonly #session: EngineSession;
+  readonly #rows: RowRuns;
   /** The end of the last run; a session that is not concurrent takes the next one only then. */
   #turn: Promise<unknown> = Promise.resolve();
   #isDisposed = false;
 
-  constructor(model: Identity, session: EngineSession) {
+  constructor(model: Model, session: EngineSession, log: Logger) {
     this.#model = model;
     this.#session = session;
+    this.#rows = new RowRuns(session, { modelName: model.modelName, batching: model.batching, copiesRows: false }, log);
   }
 
   get signature(): Pipeline['signature'] {
@@ -47,55 +54,69 @@ class SessionPipeline implements Pipeline {
   }
 
   async run(batch: Batch): Promise<BatchResult> {
-    const start = performance.now();
-    const jobs = batch.members.map((member) => this.#prepare(member));
-    const prepared = performance.now();
-    const outputs = this.#session.isConcurrent
-      ? await Promise.all(jobs.map((job) => this.#predict(job)))
-      : await this.#inTurn(() => this.#predictOneByOne(jobs));
-    const predicted = performance.now();
-    const responses = outputs.map((settled, i) => this.#respond(batch.members[i]?.request, settled));
-    return {
-      responses,
-      timings: { preprocessMs: prepared - start, predictMs: predicted - prepared, postprocessMs: performance.now() - predicted },
-    };
+    const [only] = batch.members;
+    return batch.members.length === 1 && only !== undefined ? await this.#runOne(only) : await this.#runAll(batch.members);
   }
 
   dispose(): Promise<void> {
     this.#isDisposed = true;
+    this.#rows.stop();
     return this.#session.dispose();
   }
 
-  #prepare(member: BatchMember): PreparedMember | ServingError {
+  async #runOne(member: BatchMember): Promise<BatchResult> {
+    const start = performance.now();
+    const call = this.#prepare(member);
+    const prepared = performance.now();
+    const settled = !('wanted' in call)
+      ? failed(call)
+      : await (this.#session.isConcurrent ? this.#rows.runOne(call) : this.#inTurn(() => this.#rows.runOne(call)));
+    const predicted = performance.now();
+    const responses = [this.#respond(member.request, settled)];
+    const timings = { preprocessMs: prepared - start, predictMs: predicted - prepared, postprocessMs: performance.now() - predicted };
+    const { maxRows } = this.#rows;
+    return maxRows === undefined ? { responses, timings } : { responses, timings, maxRows };
+  }
+
+  async #runAll(members: readonly BatchMember[]): Promise<BatchResult> {
+    const start = performance.now();
+    const prepared = members.map((member) => this.#prepare(member));
+    const calls = prepared.filter((call) => 'wanted' in call);
+    const preparedAt = performance.now();
+    const { answers, executions } = await this.#inTurnUnlessConcurrent(() => this.#rows.run(calls));
+    let next = 0;
+    const responses = prepared.map((call, i) =>
+      this.#respond(members[i]?.request, 'wanted' in call ? (answers[next++] ?? failed(modelNotReady(this.#model.modelName))) : failed(call)),
+    );
+    let [inputMs, inferMs, outputMs] = [preparedAt - start, 0, 0];
+    for (const execution of executions) {
+      inputMs += execution.inputMs;
+      inferMs += execution.inferMs;
+      outputMs += execution.outputMs;
+    }
+    const { maxRows } = this.#rows;
+    return {
+      responses,
+      timings: { preprocessMs: inputMs, predictMs: inferMs, postprocessMs: outputMs },
+      executions,
+      ...(maxRows === undefined ? undefined : { maxRows }),
+    };
+  }
+
+  #inTurnUnlessConcurrent(work: () => Promise<RowAnswers>): Promise<RowAnswers> {
+    return this.#session.isConcurrent ? work() : this.#inTurn(work);
+  }
+
+  #prepare(member: BatchMember): EngineCall | ServingError {
+    if (this.#isDisposed) return modelNotReady(this.#model.modelName);
+    const { request, signal } = member;
     try {
-      const wanted = checkOutputs(member.request.outputs, this.#session.signature, this.#model.modelName);
-      checkInputs(member.request.inputs, this.#session.signature, this.#model.modelName);
-      return { member, wanted };
+      const wanted = checkOutputs(request.outputs, this.#session.signature, this.#model.modelName);
+      checkInputs(request.inputs, this.#session.signature, this.#model.modelName);
+      return { request, wanted, signal };
     } catch (error) {
       return toServingError(error);
     }
-  }
-
-  async #predict(job: PreparedMember | ServingError): Promise<Settled<readonly Tensor[]>> {
-    if (!('member' in job)) return { ok: false, error: job };
-    const { member, wanted } = job;
-    if (member.signal.aborted) return { ok: false, error: cancelledBeforeRun(this.#model.modelName) };
-    if (this.#isDisposed) return { ok: false, error: modelNotReady(this.#model.modelName) };
-    try {
-      return { ok: true, value: await this.#session.run(member.request.inputs, wanted, member.signal) };
-    } catch (error) {
-      return { ok: false, error: toServingError(error, 'model_failed', `Model "${this.#model.modelName}" failed while running`) };
-    }
-  }
-
-  async #predictOneByOne(jobs: readonly (PreparedMember | ServingError)[]): Promise<readonly Settled<readonly Tensor[]>[]> {
-    const outputs: Settled<readonly Tensor[]>[] = [];
-    for (const job of jobs) {
-      // Such a session blocks the event loop: between two members, cancellations that arrived meanwhile must be heard.
-      if (outputs.length > 0) await new Promise<void>((resolve) => setImmediate(resolve));
-      outputs.push(await this.#predict(job));
-    }
-    return outputs;
   }
 
   /** `work` starts when the work before it has ended; it never rejects. */
@@ -116,14 +137,8 @@ class SessionPipeline implements Pipeline {
   }
 }
 
-interface PreparedMember {
-  readonly member: BatchMember;
-  /** Names of outputs; empty means all. */
-  readonly wanted: readonly string[];
-}
-
 const ignore = (): void => undefined;
 
-function cancelledBeforeRun(modelName: string): ServingError {
-  return new ServingError('cancelled', `Cancelled before model "${modelName}" ran`);
+function failed(error: ServingError): Settled<never> {
+  return { ok: false, error };
 }

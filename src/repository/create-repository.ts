@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import { ServingError, isServingError, modelNotFound, toServingError } from '../core/errors.ts';
 import type { ModelIndexEntry } from '../core/metadata.ts';
+import { settledWithin } from '../core/settled-within.ts';
 import { detectEngine } from '../engine/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
 import { ExecutorPool, type ExecutorPurpose } from './executor-pool.ts';
@@ -16,7 +17,6 @@ import { ModelSlot, type SlotHooks } from './model-slot.ts';
 import type { ModelRepository, ServedModel } from './repository.ts';
 import { refuseUnfinished } from './unfinished.ts';
 import type { RepositoryDependencies, RepositoryOptions } from './wiring.ts';
-import { within } from './within.ts';
 
 /** Models that load at the same time at start. */
 const LOADS_AT_ONCE = 4;
@@ -146,7 +146,7 @@ class DirectoryRepository implements ModelRepository {
     this.#closing.abort(new ServingError('server_not_ready', 'Server is shutting down'));
     for (const watch of this.#watches) watch.close();
     this.#poll?.stop();
-    await within(Promise.all([...this.#slots.values()].map((slot) => slot.close(graceMs))), graceMs + CLOSE_MARGIN_MS);
+    await settledWithin(Promise.all([...this.#slots.values()].map((slot) => slot.close(graceMs))), graceMs + CLOSE_MARGIN_MS);
     await this.#executors.stop(Math.max(0, endsAt - performance.now()));
     await this.#fetched?.close();
   }
@@ -242,8 +242,11 @@ class DirectoryRepository implements ModelRepository {
     const location = found === undefined ? undefined : withFetched(found, fetched);
     const isKnown = location !== undefined && [...this.#slots.values()].some((slot) => placeOf(slot.location) === placeOf(location));
     if (location === undefined || (isKnown && !this.#slots.has(name))) throw modelNotFound(name);
-    const slot = this.#slots.get(name) ?? this.#createSlot(location, false);
+    const known = this.#slots.get(name);
+    if (known !== undefined) return known;
+    const slot = this.#createSlot(location, false);
     this.#slots.set(name, slot);
+    await this.#prepare(slot);
     return slot;
   }
 

@@ -1,24 +1,39 @@
 import type { Logger } from '../core/context.ts';
 import { ServingError } from '../core/errors.ts';
 import type { Capabilities, Signature } from '../core/metadata.ts';
+import { settledWithin } from '../core/settled-within.ts';
+import { whyNoRows } from '../core/rows.ts';
 import type { LoadedModel } from '../executor/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
-import { createScheduler, type Clock, type Scheduler, type SchedulerObserver } from '../scheduler/index.ts';
+import {
+  createScheduler,
+  type BatchPolicy,
+  type Clock,
+  type QueuePolicy,
+  type RunSlots,
+  type Scheduler,
+  type SchedulerObserver,
+} from '../scheduler/index.ts';
 import type { ExecutorLease } from './executor-pool.ts';
 import type { ModelLocation, ModelVersion } from './layout.ts';
 import { specify, type SpecDependencies, type SpecOptions } from './model-spec.ts';
 import type { ServedModel } from './repository.ts';
-import { within } from './within.ts';
+import { warmUp, type WarmUpOptions } from './warm-up.ts';
 
-export interface LoadOptions extends SpecOptions {
+export interface LoadOptions extends SpecOptions, Pick<WarmUpOptions, 'warmUp'> {
   readonly loadTimeoutMs: number;
   readonly maxQueueSize: number;
+  /** How requests that wait become batches, where the model takes more than one at a time. */
+  readonly batchPolicy?: BatchPolicy;
+  readonly queuePolicy?: QueuePolicy;
 }
 
 export interface LoadDependencies extends SpecDependencies {
   readonly lease: (spec: PipelineSpec) => ExecutorLease;
   /** Connects telemetry to the queue of one model. */
-  readonly observeModel?: (modelName: string) => SchedulerObserver;
+  readonly observeModel?: (modelName: string, version: string) => SchedulerObserver;
+  /** Of the runs in this process, shared by its models. */
+  readonly inlineSlots?: RunSlots;
   readonly clock?: Clock;
 }
 
@@ -87,14 +102,14 @@ export class LoadedVersion implements ServedModel {
     const failed = (error: unknown): void => {
       this.#log.warn({ err: error, model: this.name, version: this.version }, 'Model was not freed cleanly');
     };
-    await within(this.#model.unload().catch(failed), left());
+    await settledWithin(this.#model.unload().catch(failed), left());
     await this.#lease.end(left()).catch(failed);
     this.#onFreed?.();
   }
 }
 
 /**
- * Loads one version. Rejects with ServingError: what the executor says, or deadline_exceeded after `loadTimeoutMs`, or the reason of `signal`. An executor
+ * Loads one version and warms it up. Rejects with ServingError: what the executor says, or deadline_exceeded after `loadTimeoutMs`, or the reason of `signal`. An executor
  * that cannot be interrupted is not waited for: what it loads in the end is freed again.
  */
 export async function loadVersion(
@@ -116,10 +131,23 @@ export async function loadVersion(
   try {
     const model = await untilAborted(lease.executor.load(spec, options.instances, giveUp), giveUp, (late) => late.unload());
     const log = deps.log.child({ model: name, version });
-    const observer = deps.observeModel?.(name);
+    await warmUpOrUnload(model, name, [newest.path, location.path], options, log, giveUp);
+    const observer = deps.observeModel?.(name, version);
     const scheduler = createScheduler(
-      { modelName: name, maxQueueSize: options.maxQueueSize },
-      { runner: model, log, ...(observer === undefined ? {} : { observer }), ...(deps.clock === undefined ? {} : { clock: deps.clock }) },
+      {
+        modelName: name,
+        maxQueueSize: options.maxQueueSize,
+        countsRows: whyNoRows(model.signature) === undefined,
+        ...(options.batchPolicy === undefined ? {} : { batching: options.batchPolicy }),
+        ...(options.queuePolicy === undefined ? {} : { queue: options.queuePolicy }),
+      },
+      {
+        runner: model,
+        log,
+        ...slotsFor(model, lease, deps),
+        ...(observer === undefined ? {} : { observer }),
+        ...(deps.clock === undefined ? {} : { clock: deps.clock }),
+      },
     );
     return new LoadedVersion(name, version, scheduler, model, lease, log);
   } catch (error) {
@@ -129,6 +157,22 @@ export async function loadVersion(
     throw error;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** User code mostly waits, and its calls of the engine have a gate of their own. */
+function slotsFor(model: LoadedModel, { executor }: ExecutorLease, { inlineSlots }: LoadDependencies): { readonly slots?: RunSlots } {
+  const shares = executor.isolation === 'inline' && model.capabilities.runsUserCode !== true;
+  return shares && inlineSlots !== undefined ? { slots: inlineSlots } : {};
+}
+
+/** A model that nobody got to see is freed here when it fails. */
+async function warmUpOrUnload(...[model, ...rest]: Parameters<typeof warmUp>): Promise<void> {
+  try {
+    await warmUp(model, ...rest);
+  } catch (error) {
+    await model.unload();
+    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Logger } from '../core/context.ts';
 import { toServingError } from '../core/errors.ts';
 import type { EngineOptions, PredictorOptions } from '../engine/index.ts';
-import type { PipelineSpec } from '../pipeline/index.ts';
+import type { PipelineSpec, RowBatching } from '../pipeline/index.ts';
 import type { ModelLocation, ModelVersion } from './layout.ts';
 import { findModelHandler } from './model-handler.ts';
 
@@ -19,6 +19,8 @@ export interface SpecOptions {
   /** Runs side by side. */
   readonly instances: number;
   readonly engineOptions: EngineOptions;
+  /** Absent: each request has a run of its own. */
+  readonly batching?: RowBatching;
   /** Absent: no user code runs. */
   readonly handler?: HandlerOptions;
   /** Asked instead of models here. */
@@ -38,8 +40,8 @@ export async function specify(
   options: SpecOptions,
   deps: SpecDependencies,
 ): Promise<PipelineSpec> {
-  const { engineOptions, predictor } = options;
-  const common = { modelName: location.name, modelVersion: version, engineOptions };
+  const { engineOptions, predictor, batching } = options;
+  const common = { modelName: location.name, modelVersion: version, engineOptions, ...(batching === undefined ? undefined : { batching }) };
   const handlerPath = await chooseHandler(location, path, options.handler);
   if (options.handler === undefined || handlerPath === undefined) {
     return predictor === undefined ? { ...common, source: { path } } : { ...common, predictor };

@@ -1,4 +1,12 @@
-import { defineSection, seconds, type OptionsOf } from '../options/index.ts';
+import { z } from 'zod';
+import { defineSection, integer, oneOf, seconds, type OptionsOf, type Schema } from '../options/index.ts';
+
+const WARM_UP_ERROR = 'expected auto, on, off or a number from 1 to 1000';
+
+function warmUp(): Schema<'auto' | 'on' | 'off' | number> {
+  const words = oneOf(['auto', 'on', 'off'], { true: 'on', false: 'off' });
+  return z.union([words, integer(1, 1000)], { error: WARM_UP_ERROR }).meta({ metavar: 'auto|on|off|N' });
+}
 
 export const repositorySection = defineSection({
   title: 'Repository',
@@ -7,7 +15,13 @@ export const repositorySection = defineSection({
       name: 'load_timeout_seconds',
       schema: seconds({ min: 1, max: 86_400 }),
       default: 600,
-      doc: 'longest time that loading one model may take',
+      doc: 'longest time that loading one model may take, warm-up included',
+    },
+    warmUp: {
+      name: 'warmup',
+      schema: warmUp(),
+      default: 'auto',
+      doc: 'runs before a model serves: auto runs the requests in warmup/*.json of its directory, on makes up inputs where there are none, N does so N times',
     },
     pollMs: {
       name: 'model_poll',

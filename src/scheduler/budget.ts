@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { posix } from 'node:path';
 import { invalidRequest } from '../core/errors.ts';
+import { RunSlots } from './run-slots.ts';
 
 /** Threads of libuv's pool that runs never take: file system, dns and compression wait for them. */
 const POOL_RESERVE = 4;
@@ -46,6 +47,11 @@ export function resolveBudget({ cpus, instances, intraOpThreads, poolSize }: Bud
     instances: instances > 0 ? instances : Math.min(most, Math.max(MIN_INSTANCES, Math.ceil(cpus))),
     intraOpThreads: intraOpThreads > 0 ? intraOpThreads : Math.max(1, Math.floor(cpus)),
   };
+}
+
+/** What all models share that run in the process with this pool: however many there are, a part of it stays free. */
+export function sharedSlots(poolSize: number): RunSlots {
+  return new RunSlots(Math.max(1, poolSize - POOL_RESERVE));
 }
 
 /** Size of libuv's pool that lets `instances` runs go on at once; set before the pool's first use. */

@@ -1,27 +1,36 @@
-import type { Batch, BatchResult } from '../core/batch.ts';
+import type { Batch, BatchResult, Execution } from '../core/batch.ts';
 import type { Logger, RequestContext } from '../core/context.ts';
 import { ServingError, toServingError } from '../core/errors.ts';
 import type { InferResponse } from '../core/infer.ts';
 import { SYSTEM_CLOCK, type CancelTimer, type Clock } from './clock.ts';
 import { Fifo } from './fifo.ts';
+import { nextBatch } from './form-batch.ts';
+import { Lanes } from './lanes.ts';
 import { Pending, cancelledByClient, deadlineExceeded, draining, queueFull } from './pending.ts';
+import { UNLIMITED_SLOTS, type RunSlots } from './run-slots.ts';
+import { FIRST_COME, ONE_AT_A_TIME, type BatchPolicy, type QueuePolicy } from './policy.ts';
 import type { BatchRunner, Job, Scheduler, SchedulerObserver } from './scheduler.ts';
 
 export interface SchedulerOptions {
   readonly modelName: string;
   /** Most requests that wait in one queue; further ones are refused with overloaded. Those running do not count. 0: nothing waits. */
   readonly maxQueueSize: number;
+  /** Absent: a batch is one request. */
+  readonly batching?: BatchPolicy;
+  /** Requests have rows, as far as the signature tells; otherwise each counts as one. */
+  readonly countsRows?: boolean;
+  /** Absent: first come, first served. */
+  readonly queue?: QueuePolicy;
 }
 
 export interface SchedulerDependencies {
   readonly runner: BatchRunner;
   readonly observer?: SchedulerObserver;
+  /** Shared with the other models of the process; absent: this one has threads of its own. */
+  readonly slots?: RunSlots;
   readonly clock?: Clock;
   readonly log: Logger;
 }
-
-/** Requests of one batch. One, until rows of several requests are merged. */
-const MAX_BATCH_SIZE = 1;
 
 const SILENT: SchedulerObserver = {};
 
@@ -36,21 +45,30 @@ class QueueScheduler implements Scheduler {
   readonly #observer: SchedulerObserver;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #queue = new Fifo<Pending>();
-  /** Of low priority: served while nothing waits in the queue above. */
-  readonly #lowQueue = new Fifo<Pending>();
+  readonly #batching: BatchPolicy;
+  readonly #countsRows: boolean;
+  readonly #slots: typeof UNLIMITED_SLOTS;
+  readonly #lanes: Lanes;
   /** Explanations, in a lane of their own beside the model's capacity. */
   readonly #explainQueue = new Fifo<Pending>();
   #isExplaining = false;
   /** Members of running batches whose callers still wait; the deadline watch walks it. */
   readonly #running = new Fifo<Pending>();
-  readonly #lists = [this.#queue, this.#lowQueue, this.#explainQueue, this.#running];
+  /** Everything with a deadline. */
+  readonly #lists: readonly Fifo<Pending>[];
+  /** Rows of one batch at the moment: 1 until the model has said that it takes more. */
+  #maxRows = 1;
   #batchesInFlight = 0;
   #membersInFlight = 0;
   #reportedDepth = 0;
   /** One timer for the earliest deadline of all. It may fire early, when that request has settled: it looks around and is set anew. */
   #deadlineTimer: { readonly at: number; readonly cancel: CancelTimer } | undefined;
+  /** Set while a slot stays free so that a batch fills up. */
+  #delayTimer: CancelTimer | undefined;
   #drain: Drain | undefined;
+  readonly #onSlot = (): void => {
+    this.#pump();
+  };
   readonly #onGone = (pending: Pending): void => {
     this.#giveUp(pending, cancelledByClient());
   };
@@ -62,13 +80,18 @@ class QueueScheduler implements Scheduler {
     this.#observer = deps.observer ?? SILENT;
     this.#clock = deps.clock ?? SYSTEM_CLOCK;
     this.#log = deps.log;
+    this.#batching = options.batching ?? ONE_AT_A_TIME;
+    this.#slots = deps.slots ?? UNLIMITED_SLOTS;
+    this.#countsRows = options.countsRows ?? false;
+    this.#lanes = new Lanes(options.queue ?? FIRST_COME);
+    this.#lists = [...this.#lanes.all, this.#explainQueue, this.#running];
     this.#runner.onCapacityChange(() => {
       this.#pump();
     });
   }
 
   get queueDepth(): number {
-    return this.#queue.size + this.#lowQueue.size + this.#explainQueue.size;
+    return this.#lanes.size + this.#explainQueue.size;
   }
 
   get running(): number {
@@ -85,10 +108,10 @@ class QueueScheduler implements Scheduler {
         reject(refusal);
         return;
       }
-      const pending = new Pending(job, queue, ctx, now, this.#onGone, resolve, reject);
-      this.#watchDeadline(pending.deadline, now);
+      const pending = new Pending(job, queue, ctx, now, this.#lanes.limitsOf(job, now), this.#onGone, resolve, reject);
+      this.#watchDeadline(pending.waitsUntil, now);
       queue.push(pending);
-      if (this.#hasFreeSlot(queue)) this.#pump();
+      if (this.#hasFreeSlot(queue) || !this.#slots.hasFree) this.#pump();
       else this.#reportDepth();
     });
   }
@@ -101,6 +124,8 @@ class QueueScheduler implements Scheduler {
       this.#drain.setEnd(at, this.#clock, () => {
         this.#rejectRest();
       });
+    // What waits for company gets no more.
+    if (this.#delayTimer !== undefined) this.#pump();
     return this.#drain.done;
   }
 
@@ -109,73 +134,99 @@ class QueueScheduler implements Scheduler {
     if (this.#drain !== undefined) return draining(this.#modelName);
     if (ctx.signal.aborted) return cancelledByClient();
     if (ctx.deadline <= now) return deadlineExceeded(this.#modelName, false);
-    if (queue.size >= this.#maxQueueSize && !this.#hasFreeSlot(queue)) return queueFull(this.#modelName, this.#maxQueueSize);
+    const waiting = queue === this.#explainQueue ? queue.size : this.#lanes.waitingWith(queue);
+    if (waiting >= this.#maxQueueSize && (waiting > 0 || !this.#hasFreeSlot(queue))) return queueFull(this.#modelName, this.#maxQueueSize);
     return undefined;
   }
 
-  #queueOf({ verb, priority }: Job): Fifo<Pending> {
-    if (verb === 'explain') return this.#explainQueue;
-    return priority === 'low' ? this.#lowQueue : this.#queue;
+  #queueOf(job: Job): Fifo<Pending> {
+    return job.verb === 'explain' ? this.#explainQueue : this.#lanes.laneOf(job);
   }
 
   /** An explanation needs a model that runs, if not one of its slots. */
   #hasFreeSlot(queue: Fifo<Pending>): boolean {
     if (queue === this.#explainQueue) return !this.#isExplaining && this.#runner.capacity > 0;
-    return this.#batchesInFlight < this.#runner.capacity;
+    return this.#batchesInFlight < this.#runner.capacity && this.#slots.hasFree;
   }
 
   #isIdle(): boolean {
     return this.queueDepth === 0 && this.#batchesInFlight === 0 && !this.#isExplaining;
   }
 
-  /** Work-conserving: no slot is free while a request waits for it. */
+  /** Work-conserving: no slot is free while a request waits for it, unless `maxQueueDelayMs` says so. */
   #pump(): void {
-    this.#pumpFrom(this.#queue);
-    if (this.#lowQueue.size > 0) this.#pumpFrom(this.#lowQueue);
-    if (this.#explainQueue.size > 0) this.#pumpFrom(this.#explainQueue);
+    this.#delayTimer?.();
+    this.#delayTimer = undefined;
+    while (this.#batchesInFlight < this.#runner.capacity) {
+      if (!this.#slots.hasFree) {
+        if (this.#lanes.size > 0) this.#slots.callWhenFree(this.#onSlot);
+        break;
+      }
+      const now = this.#clock.now();
+      const lane = this.#lanes.next(now);
+      if (lane === undefined || !this.#startBatch(lane, now)) break;
+    }
+    while (this.#explainQueue.size > 0 && this.#hasFreeSlot(this.#explainQueue)) this.#startBatch(this.#explainQueue, this.#clock.now());
     this.#reportDepth();
     if (this.#drain !== undefined && this.#isIdle()) this.#drain.finish();
   }
 
-  #pumpFrom(queue: Fifo<Pending>): void {
-    while (queue.size > 0 && this.#hasFreeSlot(queue)) {
-      const now = this.#clock.now();
-      const members = this.#takeBatch(queue, now);
-      if (members.length > 0) void this.#runBatch(members, queue, now);
+  /** False when the lane waits for more to come. Its oldest request goes without an answer when it is overdue: the event loop was busy. */
+  #startBatch(lane: Fifo<Pending>, now: number): boolean {
+    const oldest = lane.first;
+    if (oldest === undefined) return true;
+    if (oldest.waitsUntil <= now) {
+      this.#giveUp(oldest, deadlineExceeded(this.#modelName, false));
+      return true;
     }
-  }
-
-  /** The oldest requests, without those whose deadline has passed while the event loop was busy. */
-  #takeBatch(queue: Fifo<Pending>, now: number): Pending[] {
+    const isSingle = lane === this.#explainQueue;
+    const next = nextBatch(
+      lane,
+      oldest,
+      isSingle ? 1 : this.#maxRows,
+      this.#drain === undefined ? this.#batching : withoutDelay(this.#batching),
+      now,
+    );
+    if ('waitUntil' in next) {
+      this.#delayTimer = this.#clock.setTimer(next.waitUntil - now, () => {
+        this.#pump();
+      });
+      return false;
+    }
     const members: Pending[] = [];
-    while (members.length < MAX_BATCH_SIZE) {
-      const pending = queue.first;
-      if (pending === undefined) break;
-      if (pending.deadline <= now) {
+    for (const pending of next.members) {
+      if (pending.waitsUntil <= now) {
         this.#giveUp(pending, deadlineExceeded(this.#modelName, false));
         continue;
       }
-      queue.remove(pending);
+      lane.remove(pending);
       pending.state = 'running';
       this.#running.push(pending);
+      this.#watchDeadline(pending.deadline, now);
       members.push(pending);
     }
-    return members;
+    if (members.length > 0) void this.#runBatch(members, isSingle, now);
+    return true;
   }
 
   /** Owns the slot from here until the run has settled, whoever of its members has left meanwhile. */
-  async #runBatch(members: readonly Pending[], queue: Fifo<Pending>, startedAt: number): Promise<void> {
-    const isExplaining = queue === this.#explainQueue;
+  async #runBatch(members: readonly Pending[], isExplaining: boolean, startedAt: number): Promise<void> {
     if (isExplaining) this.#isExplaining = true;
-    else this.#batchesInFlight++;
+    else {
+      this.#batchesInFlight++;
+      this.#slots.take();
+    }
     this.#membersInFlight += members.length;
     this.#observer.batchStarted?.(
       members.length,
       members.map((pending) => startedAt - pending.submittedAt),
+      this.#totalRows(members),
     );
     try {
       const result = await this.#runner.run({ members } satisfies Batch);
+      if (!isExplaining) this.#maxRows = Math.min(this.#batching.maxBatchSize, result.maxRows ?? 1);
       this.#observer.batchFinished?.(members.length, this.#clock.now() - startedAt, result.timings);
+      if (this.#observer.executed !== undefined) for (const execution of this.#executionsOf(members, result)) this.#observer.executed(execution);
       if (result.measurements !== undefined) this.#observer.measured?.(result.measurements);
       this.#settleAll(members, result, startedAt);
     } catch (error) {
@@ -183,9 +234,12 @@ class QueueScheduler implements Scheduler {
       this.#log.error({ err: error, model: this.#modelName }, 'Batch was rejected by its executor');
       this.#failAll(members, toServingError(error));
     }
-    if (isExplaining) this.#isExplaining = false;
-    else this.#batchesInFlight--;
     this.#membersInFlight -= members.length;
+    if (isExplaining) this.#isExplaining = false;
+    else {
+      this.#batchesInFlight--;
+      this.#slots.give();
+    }
     this.#pump();
   }
 
@@ -198,7 +252,7 @@ class QueueScheduler implements Scheduler {
       if (answer === undefined)
         pending.fail(new ServingError('internal', `Cannot answer request for model "${this.#modelName}": its run gave no answer`));
       else if (answer.ok) {
-        this.#observer.answered?.(pending.ctx, startedAt - pending.submittedAt, result.timings);
+        if (!pending.isInternal) this.#observer.answered?.(pending.ctx, startedAt - pending.submittedAt, result.timings);
         pending.resolve(answer.value);
       } else pending.fail(answer.error);
     }
@@ -210,6 +264,21 @@ class QueueScheduler implements Scheduler {
       this.#running.remove(pending);
       pending.fail(error);
     }
+  }
+
+  #totalRows(members: readonly Pending[]): number {
+    if (!this.#countsRows) return members.length;
+    let rows = 0;
+    for (const pending of members) rows += pending.rows ?? 1;
+    return rows;
+  }
+
+  /** A run that computed nothing for anybody is none. */
+  #executionsOf(members: readonly Pending[], { executions, responses, timings }: BatchResult): readonly Execution[] {
+    if (executions !== undefined) return executions;
+    if (!responses.some(({ ok }) => ok)) return [];
+    const { preprocessMs: inputMs, predictMs: inferMs, postprocessMs: outputMs } = timings;
+    return [{ members: members.length, rows: this.#totalRows(members), inputMs, inferMs, outputMs }];
   }
 
   /** The caller has its answer at once; the slot of a running request stays taken until its run has stopped. */
@@ -253,8 +322,9 @@ class QueueScheduler implements Scheduler {
     let pending = list.first;
     while (pending !== undefined) {
       const next: Pending | undefined = pending.next;
-      if (pending.deadline <= now) this.#giveUp(pending, deadlineExceeded(this.#modelName, pending.state === 'running'));
-      else if (pending.deadline < earliest) earliest = pending.deadline;
+      const end = pending.state === 'waiting' ? pending.waitsUntil : pending.deadline;
+      if (end <= now) this.#giveUp(pending, deadlineExceeded(this.#modelName, pending.state === 'running'));
+      else if (end < earliest) earliest = end;
       pending = next;
     }
     return earliest;
@@ -266,6 +336,10 @@ class QueueScheduler implements Scheduler {
     }
     this.#drain?.finish();
   }
+}
+
+function withoutDelay(policy: BatchPolicy): BatchPolicy {
+  return policy.maxQueueDelayMs === 0 ? policy : { ...policy, maxQueueDelayMs: 0 };
 }
 
 /** The end of a scheduler: one promise for all callers, resolved when nothing is left or the grace is over. */

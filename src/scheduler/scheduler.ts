@@ -1,4 +1,4 @@
-import type { Batch, BatchResult, Measurement, StageTimings } from '../core/batch.ts';
+import type { Batch, BatchResult, Execution, Measurement, StageTimings } from '../core/batch.ts';
 import type { RequestContext } from '../core/context.ts';
 import type { ErrorReason } from '../core/errors.ts';
 import type { InferRequest, InferResponse, Verb } from '../core/infer.ts';
@@ -7,8 +7,13 @@ import type { InferRequest, InferResponse, Verb } from '../core/infer.ts';
 export interface Job {
   readonly verb: Verb;
   readonly request: InferRequest;
-  /** Starts only when nothing of normal priority waits. */
-  readonly priority?: 'low';
+  /**
+   * A level from 1, the highest, on; 0, none and levels that the model does not have: the model's default (as Triton). `low`: starts only when nothing of any
+   * level waits.
+   */
+  readonly priority?: number | 'low';
+  /** Milliseconds after which it lets the others go first; absent: as the model's queue has it. */
+  readonly delayAfterMs?: number;
 }
 
 /**
@@ -43,11 +48,14 @@ export interface BatchRunner {
 export interface SchedulerObserver {
   /** After each change of the queue's length. */
   queued?(depth: number): void;
-  batchStarted?(size: number, waitMs: readonly number[]): void;
+  /** `size` requests leave the queue together, with `rows` rows in all; each waited so long. */
+  batchStarted?(size: number, waitMs: readonly number[], rows: number): void;
   batchFinished?(size: number, runMs: number, timings: StageTimings): void;
+  /** The engine has run once; after the `batchFinished` of the batch that told of it. A batch may take several runs, and share one with others. */
+  executed?(execution: Execution): void;
   /** User code counted or measured something while a batch ran. */
   measured?(measurements: readonly Measurement[]): void;
-  /** A request has its answer; after `batchFinished`. */
+  /** A request has its answer; after `batchFinished`. Not for those of low priority, which belong to another request. */
   answered?(ctx: RequestContext, waitMs: number, timings: StageTimings): void;
   /** The scheduler itself gave the request up: overloaded, deadline_exceeded, cancelled or server_not_ready. */
   rejected?(reason: ErrorReason): void;

@@ -74,6 +74,27 @@ export const METRICS = {
     buckets: SECONDS,
   },
   batchSize: { name: 'kserve_node_batch_size', type: 'histogram', labels: ['model'], help: 'Requests that ran together', buckets: BATCH_SIZES },
+  executionRows: {
+    name: 'kserve_node_execution_rows',
+    type: 'histogram',
+    labels: ['model'],
+    help: 'Rows of one run of the engine, of all requests that it ran together',
+    buckets: BATCH_SIZES,
+  },
+  executionSeconds: {
+    name: 'kserve_node_execution_seconds',
+    type: 'histogram',
+    labels: ['model'],
+    help: 'Seconds of one run of the engine, without queue and hop',
+    buckets: SECONDS,
+  },
+  cacheLookups: {
+    name: 'kserve_node_response_cache_lookups_total',
+    type: 'counter',
+    labels: ['model', 'result'],
+    help: 'Requests looked up in the response cache, by result: hit or miss',
+  },
+  cacheBytes: { name: 'kserve_node_response_cache_bytes', type: 'gauge', labels: ['model'], help: 'Bytes of answers in the response cache' },
   queueDepth: { name: 'kserve_node_queue_depth', type: 'gauge', labels: ['model'], help: 'Requests waiting for a free instance' },
   rejected: {
     name: 'kserve_node_rejected_total',

@@ -1,8 +1,10 @@
-import type { Measurement } from '../core/batch.ts';
+import type { Execution, Measurement } from '../core/batch.ts';
 import { SILENT_LOGGER, type Logger } from '../core/context.ts';
+import type { ModelStatistics } from '../core/statistics.ts';
 import { createExposer, type Exposer, type Exposition, type SampleSource } from './exposition.ts';
 import { METRICS } from './metric-table.ts';
 import { HistogramSeries, NumberSeries } from './series.ts';
+import { StatisticsBook, type StatisticsRecorder } from './statistics.ts';
 import { UserMetrics } from './user-metrics.ts';
 
 export { METRIC_TABLE, type MetricDefinition } from './metric-table.ts';
@@ -18,6 +20,8 @@ export interface RequestMetrics {
     readonly reason: string;
     readonly seconds: number;
   }): void;
+  cacheLookedUp(lookup: { readonly model: string; readonly version: string; readonly isHit: boolean; readonly seconds: number }): void;
+  cacheSized(model: string, addedBytes: number): void;
 }
 
 /** Fits the observer of one model's scheduler. Times in milliseconds, as measured there. */
@@ -29,6 +33,7 @@ export interface QueueMetrics {
     runMs: number,
     timings: { readonly preprocessMs: number; readonly predictMs: number; readonly postprocessMs: number; readonly explainMs?: number },
   ): void;
+  executed(execution: Execution): void;
   measured(measurements: readonly Measurement[]): void;
   rejected(reason: string): void;
 }
@@ -49,7 +54,11 @@ export interface Metrics {
   readonly http: HttpMetrics;
   readonly grpc: GrpcMetrics;
   /** The queue of one model; for models that exist only, never for names that clients made up. The same name gives the same series. */
-  queue(model: string): QueueMetrics;
+  queue(model: string, version: string): QueueMetrics;
+  /** Of a model that exists: all 0 before its first request. */
+  statistics(model: string, version: string): ModelStatistics;
+  /** By the server's explainer; handlers' explanations are told with their batch. */
+  explained(model: string, ms: number): void;
   executorRestarted(model: string): void;
   handlerRecycled(model: string): void;
   /** A new version was found beside the one that serves. */
@@ -74,24 +83,29 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
 export function createMetrics(options: MetricsOptions, deps: MetricsDependencies = { log: SILENT_LOGGER }): Metrics {
   const series = createSeries();
   const userMetrics = new UserMetrics(deps.log);
+  const statistics = new StatisticsBook();
   series.buildInfo.with(options.version, process.version).value = 1;
   series.httpRequestBytes.with();
   series.httpResponseBytes.with();
   let exposer: Promise<Exposer> | undefined;
   return {
-    requests: observeRequests(series),
+    requests: observeRequests(series, statistics),
     http: observeHttp(series),
     grpc: {
       callFinished: ({ method, code }) => {
         series.grpcRequests.with(method, code).add(1);
       },
     },
-    queue: (model) => ({
-      ...observeQueue(series, model),
+    queue: (model, version) => ({
+      ...observeQueue(series, statistics.of(model, version), model),
       measured: (measurements) => {
         userMetrics.record(model, measurements);
       },
     }),
+    statistics: (model, version) => statistics.of(model, version).read(),
+    explained: (model, ms) => {
+      series.explain.with(model).observe(ms / 1000);
+    },
     executorRestarted: (model) => {
       series.restarts.with(model).add(1);
     },
@@ -124,6 +138,10 @@ function createSeries() {
     queueSeconds: new HistogramSeries(METRICS.queueSeconds),
     computeSeconds: new HistogramSeries(METRICS.computeSeconds),
     batchSize: new HistogramSeries(METRICS.batchSize),
+    executionRows: new HistogramSeries(METRICS.executionRows),
+    executionSeconds: new HistogramSeries(METRICS.executionSeconds),
+    cacheLookups: new NumberSeries(METRICS.cacheLookups),
+    cacheBytes: new NumberSeries(METRICS.cacheBytes),
     queueDepth: new NumberSeries(METRICS.queueDepth),
     rejected: new NumberSeries(METRICS.rejected),
     restarts: new NumberSeries(METRICS.restarts),
@@ -137,7 +155,7 @@ function createSeries() {
   };
 }
 
-function observeRequests(series: AllSeries): RequestMetrics {
+function observeRequests(series: AllSeries, statistics: StatisticsBook): RequestMetrics {
   return {
     started: (model) => {
       series.inFlight.with(model).add(1);
@@ -146,16 +164,26 @@ function observeRequests(series: AllSeries): RequestMetrics {
       series.inFlight.with(model).add(-1);
       series.requests.with(model, version, protocol, reason).add(1);
       series.requestSeconds.with(model, protocol).observe(seconds);
+      statistics.of(model, version).finished(reason === 'ok', seconds * 1000);
+    },
+    cacheLookedUp: ({ model, version, isHit, seconds }) => {
+      series.cacheLookups.with(model, isHit ? 'hit' : 'miss').add(1);
+      statistics.of(model, version).lookedUp(isHit, seconds * 1000);
+    },
+    cacheSized: (model, addedBytes) => {
+      series.cacheBytes.with(model).add(addedBytes);
     },
   };
 }
 
-function observeQueue(series: AllSeries, model: string): Omit<QueueMetrics, 'measured'> {
+function observeQueue(series: AllSeries, statistics: StatisticsRecorder, model: string): Omit<QueueMetrics, 'measured'> {
   let lastWaiting = 0;
   const depth = series.queueDepth.with(model);
   const wait = series.queueSeconds.with(model);
   const compute = series.computeSeconds.with(model);
   const size = series.batchSize.with(model);
+  const executionRows = series.executionRows.with(model);
+  const executionSeconds = series.executionSeconds.with(model);
   const preprocess = series.preprocess.with(model);
   const predict = series.predict.with(model);
   const postprocess = series.postprocess.with(model);
@@ -169,7 +197,11 @@ function observeQueue(series: AllSeries, model: string): Omit<QueueMetrics, 'mea
     },
     batchStarted: (members, waitMs) => {
       size.observe(members);
-      for (let i = 0; i < waitMs.length; i++) wait.observe((waitMs[i] ?? 0) / 1000);
+      for (let i = 0; i < waitMs.length; i++) {
+        const ms = waitMs[i] ?? 0;
+        wait.observe(ms / 1000);
+        statistics.waited(ms);
+      }
     },
     batchFinished: (members, runMs, timings) => {
       compute.observe(runMs / 1000);
@@ -179,6 +211,11 @@ function observeQueue(series: AllSeries, model: string): Omit<QueueMetrics, 'mea
         postprocess.observe(timings.postprocessMs / 1000);
       }
       if (timings.explainMs !== undefined) series.explain.with(model).observe(timings.explainMs / 1000);
+    },
+    executed: (execution) => {
+      executionRows.observe(execution.rows);
+      executionSeconds.observe(execution.inferMs / 1000);
+      statistics.executed(execution);
     },
     rejected: (reason) => {
       series.rejected.with(model, reason).add(1);

@@ -159,3 +159,26 @@ def test_repository_index_load_and_unload(client):
     client.load_model("fp16-mlp")
     assert client.is_model_ready("fp16-mlp")
     assert index()["fp16-mlp"] == "READY"
+
+
+def test_statistics_of_one_model_and_of_all(client):
+    is_http = client.library is httpclient
+    array = np.zeros((3, 64), np.float32)
+
+    def statistics(name="", version=""):
+        if is_http:
+            return client.get_inference_statistics(name, version)["model_stats"]
+        return client.get_inference_statistics(name, version, as_json=True)["model_stats"]
+
+    def numbers(model):
+        return int(model.get("inference_count", 0)), int(model["inference_stats"].get("success", {}).get("count", 0))
+
+    (before,) = statistics("digits", "1")
+    client.infer("digits", [tensor(client.library, "input", "FP32", array)])
+    (after,) = statistics("digits")
+    assert (after["name"], after["version"]) == ("digits", "1")
+    assert [late - early for early, late in zip(numbers(before), numbers(after))] == [3, 1]
+    assert any(int(entry["batch_size"]) == 3 and int(entry["compute_infer"]["count"]) > 0 for entry in after["batch_stats"])
+    assert "digits" in [model["name"] for model in statistics()]
+    with pytest.raises(InferenceServerException, match="nobody does not exist"):
+        client.get_inference_statistics("nobody")

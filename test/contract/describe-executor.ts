@@ -63,7 +63,7 @@ export function describeExecutor(contract: ExecutorContract): void {
       expect(executor.state).toBe('ready');
       expect(model.capacity).toBe(contract.onnxBinding === 'native' ? 2 : 1);
       expect(model.platform).toBe('onnx_onnxv1');
-      expect(model.capabilities).toEqual(NO_CAPABILITIES);
+      expect(model.capabilities).toEqual({ ...NO_CAPABILITIES, isPure: true });
       expect(model.properties).toMatchObject({ file: 'model.onnx', binding: contract.onnxBinding });
       expect(model.signature.inputs).toMatchObject([{ name: 'input', datatype: 'FP32', shape: [-1, 64] }]);
       await model.unload();

@@ -9,6 +9,7 @@ import { createPredictorHealth, createRemotePredictor } from '../../src/engine/i
 import { json } from '../support/fake-predictor.ts';
 import { until } from '../support/until.ts';
 import { startFakeGrpcServer } from './client/fake-grpc-server.ts';
+import { reply, startPeer } from './client/grpc-peer.ts';
 import { closing, failureOf, fake, hop, ONE, open, outputOf, requestOf } from './remote-predictor-hop.ts';
 
 describe('grpc-v2', () => {
@@ -98,6 +99,21 @@ describe('over TLS', () => {
     const error = await failureOf(wary.infer(ONE, hop()));
     expect(error).toMatchObject({ reason: 'model_not_ready', message: expect.stringContaining('self-signed') as string });
     expect(server.calls).toHaveLength(1);
+  });
+
+  it('grpc-v2 trusts the certificates of the file and no others', async () => {
+    const server = await startPeer(
+      (stream) => {
+        reply(stream);
+      },
+      { tls },
+    );
+    closing.push(() => server.close());
+    const trusting = await open(server.host, 'grpc-v2', { useSsl: true, caFile: join(dir, 'cert.pem') });
+    expect(outputOf(await trusting.infer(ONE, hop()), 'y').data).toEqual(Float32Array.of(2.5));
+    const wary = await open(server.host, 'grpc-v2', { useSsl: true, retries: 3 });
+    const error = await failureOf(wary.infer(ONE, hop()));
+    expect(error).toMatchObject({ reason: 'model_not_ready', message: expect.stringContaining('self-signed') as string });
   });
 
   it('fails to start with a file that is not there, naming it', async () => {

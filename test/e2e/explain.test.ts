@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect, tensor } from '../../src/client/index.ts';
 import { startServerProcess, type ServerProcess } from '../support/server.ts';
 import { modelDir, readVectors } from '../support/vectors.ts';
 
@@ -87,6 +88,51 @@ describe.each(['inline', 'process'])('kernel-shap beside a model %s', (isolation
     const refused = await post(server, '/v2/models/iris/explain', { inputs, parameters: { output: 'odds' } });
     expect(refused.status).toBe(400);
     expect(await refused.text()).toContain('Cannot explain output');
+  });
+});
+
+describe.each(['v1', 'v2', 'grpc-v2'])('kernel-shap before a predictor elsewhere over %s', (protocol) => {
+  let predictor: ServerProcess;
+  let server: ServerProcess;
+  beforeAll(async () => {
+    const background = join(scratch, `remote-${protocol}.csv`);
+    writeFileSync(background, rowsOf(VECTORS.background).join('\n'));
+    predictor = await startServerProcess(['--model_name=iris', `--model_dir=${modelDir('iris-shap')}`]);
+    const host = protocol === 'grpc-v2' ? predictor.grpcAddress : new URL(predictor.url).host;
+    const args = ['--model_name=iris', `--predictor_host=${host}`, `--predictor_protocol=${protocol}`, '--explainer=kernel-shap', '--log_format=json'];
+    server = await startServerProcess([...args, `--explainer_background=${background}`]);
+  });
+  afterAll(async () => {
+    expect(await server.stop()).toBe(0);
+    expect(await predictor.stop()).toBe(0);
+  });
+
+  it('answers v1 :explain with the values of the reference', async () => {
+    const headers = { 'content-type': 'application/json', 'x-request-id': 'why-v1' };
+    const body = JSON.stringify({ instances: rowsOf(VECTORS.input) });
+    const response = await fetch(`${server.url}/v1/models/iris:explain`, { method: 'POST', headers, body });
+    expect(response.status, await response.clone().text()).toBe(200);
+    const answer = (await response.json()) as { explanations: { shap_values: number[][] }[] };
+    expectReference(answer.explanations.flatMap((entry) => entry.shap_values.flat()));
+  });
+
+  it('answers the parameter explain of gRPC with the values of the reference', async () => {
+    const client = connect(`grpc://${server.grpcAddress}`);
+    const { shape, data } = VECTORS.input;
+    const inputs = [tensor('X', 'FP32', shape, Float32Array.from(data))];
+    const answer = await client.infer('iris', { id: 'why-grpc', inputs, parameters: { explain: true } });
+    client.close();
+    expectReference(Array.from(answer.outputs.find(({ name }) => name === 'shap_values')!.data as Float64Array));
+  });
+
+  it('leaves one record for each explanation, with its time, and none for the calls that it took', async () => {
+    for (const id of ['why-v1', 'why-grpc']) await server.waitFor(new RegExp(`"requestId":"${id}".*"message":"Answered"`));
+    const records = server.output().split('\n').filter((line) => line.includes('"message":"Answered"'));
+    expect(records.length).toBe(2);
+    for (const record of records) {
+      expect(JSON.parse(record)).toMatchObject({ model: 'iris', explainMs: expect.any(Number) as number });
+      expect((JSON.parse(record) as { explainMs: number }).explainMs).toBeGreaterThan(0);
+    }
   });
 });
 

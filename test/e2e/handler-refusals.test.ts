@@ -68,7 +68,7 @@ describe('a server whose handler', () => {
     repository = createHandlerRepository(text === undefined ? {} : { [file]: text });
     const [code, lines] = await refusalOf(['--model_name=m', `--handler=${join(repository.dir, file)}`]);
     expect(lines).toEqual([expect.stringMatching(says)]);
-    expect([1, 2]).toContain(code);
+    expect(code).toBe(2);
   });
 });
 

@@ -20,18 +20,18 @@ describe('serve --model_dir=s3://… in trouble', () => {
   it('does not start when the store denies the listing or an object', async () => {
     models.store.refusal = { status: 403, code: 'AccessDenied' };
     const denied = await models.refused([`--model_dir=${MODEL_URI}`]);
-    expect([denied.code, denied.lines]).toEqual([1, [expect.stringMatching(/^Cannot download s3:\/\/models\/m: .*403.*$/) as unknown]]);
+    expect([denied.code, denied.lines]).toEqual([2, [expect.stringMatching(/^Cannot download s3:\/\/models\/m: .*403.*$/) as unknown]]);
     models.store.refusal = undefined;
     models.store.faults.push({ kind: 'status', status: 403, code: 'AccessDenied' });
     const unread = await models.refused([`--model_dir=${MODEL_URI}`]);
-    expect(unread.code).toBe(1);
+    expect(unread.code).toBe(2);
     expect(unread.lines.at(-1)).toMatch(/^Cannot download s3:\/\/models\/m: .*403/);
     expect(models.leftovers()).toEqual([]);
   });
 
   it('checks a pin, and says what does not pass', async () => {
     const { code, lines } = await models.refused([`--model_dir=s3://${BUCKET}/m/1/model.onnx`, `--expect_sha256=${'0'.repeat(64)}`]);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(lines.at(-1)).toMatch(/expected SHA-256 0{64} for "model\.onnx", got [0-9a-f]{64}/);
     expect(models.leftovers()).toEqual([]);
     expect((await models.refused([`--model_dir=${models.dir}`, `--expect_sha256=${'0'.repeat(64)}`])).code).toBe(2);

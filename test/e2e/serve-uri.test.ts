@@ -38,7 +38,7 @@ describe('serve --model_dir=s3://…', () => {
     ],
   ])('does not start for %s, says why in one line and leaves nothing', async (uri, line) => {
     const { code, lines } = await models.refused([`--model_dir=${uri}`]);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(lines).toEqual([expect.stringMatching(line)]);
     expect(models.leftovers()).toEqual([]);
   });
@@ -59,7 +59,7 @@ describe('serve --model_dir=s3://…', () => {
     writeFileSync(join(model, 'model.onnx'), MODEL);
     const { code, lines } = await models.refused([`--model_dir=${model}`]);
     expect([code, lines]).toEqual([
-      1,
+      2,
       [expect.stringMatching(/^Cannot serve .*\/model: it holds an unfinished download .*, let it end or run it again, which cleans up$/)],
     ]);
     rmSync(join(model, '.kserve-node-download'), { recursive: true });
@@ -89,7 +89,7 @@ describe('--model_cache', () => {
     await first.stop();
     models.store.refusal = { status: 403, code: 'AccessDenied' };
     const denied = await models.refused([`--model_dir=${MODEL_URI}`, models.cacheFlag]);
-    expect([denied.code, denied.lines.at(-1)]).toEqual([1, expect.stringMatching(/^Cannot download s3:\/\/models\/m: .*403/)]);
+    expect([denied.code, denied.lines.at(-1)]).toEqual([2, expect.stringMatching(/^Cannot download s3:\/\/models\/m: .*403/)]);
     const download = await models.run(['download', MODEL_URI, join(models.dir, 'dest'), models.cacheFlag]);
     expect([download.code, existsSync(join(models.dir, 'dest'))]).toEqual([1, false]);
   });

@@ -12,9 +12,10 @@ const STEPS = [
   ['index.ts'],
   ['pipeline'],
   ['executor', 'scheduler'],
-  ['repository'],
+  ['cache', 'repository'],
   ['dataplane'],
   ['explain', 'testing'],
+  ['protocol/http2'],
   ['protocol/http'],
   ['protocol/openapi', 'protocol/v1-rest', 'protocol/v2-grpc', 'protocol/v2-rest', 'console'],
   ['settings.ts'],
@@ -27,10 +28,6 @@ const STEPS = [
 /** One home for each outside library. */
 const LIBRARY_HOMES: Readonly<Record<string, readonly string[]>> = {
   express: ['protocol/http'],
-  '@grpc/grpc-js': ['protocol/v2-grpc', 'client'],
-  '@grpc/proto-loader': ['protocol/v2-grpc'],
-  '@grpc/reflection': ['protocol/v2-grpc'],
-  protobufjs: ['protocol/v2-grpc'],
   'node:child_process': ['executor'],
   cloudevents: ['protocol/http'],
   esbuild: ['cli'],

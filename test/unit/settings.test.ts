@@ -27,6 +27,7 @@ describe('loadSettings', () => {
         modelDir: '/mnt/models',
         modelName: undefined,
         host: '0.0.0.0',
+        port: undefined,
         httpPort: 8080,
         grpcPort: 8081,
         enableGrpc: true,
@@ -39,8 +40,21 @@ describe('loadSettings', () => {
       explainer: expect.objectContaining({ kind: undefined, samples: 'auto', seed: 0 }) as object,
       executor: { isolation: 'auto', stopTimeoutMs: 1000 },
       engine: { onnxBinding: 'auto', provider: 'auto', intraOpThreads: 0, interOpThreads: 1 },
-      scheduler: { instances: 0, maxQueueSize: 1000, requestTimeoutMs: 300_000 },
-      repository: { loadTimeoutMs: 600_000, pollMs: 0 },
+      scheduler: {
+        instances: 0,
+        batching: 'auto',
+        maxBatchSize: 32,
+        preferredBatchSize: undefined,
+        maxQueueDelayMs: 0,
+        priorityLevels: 1,
+        defaultPriority: 1,
+        queueTimeoutMs: Infinity,
+        queueTimeoutAction: 'reject',
+        maxQueueSize: 1000,
+        requestTimeoutMs: 300_000,
+      },
+      repository: { loadTimeoutMs: 600_000, warmUp: 'auto', pollMs: 0 },
+      cache: { maxBytes: 0, ttlMs: Infinity },
       storage: { modelCache: undefined, modelCacheBytes: 0, expectSha256: undefined, publicKey: undefined, signature: undefined, fsync: true },
       http: {
         maxBodyBytes: 67_108_864,
@@ -78,6 +92,10 @@ describe('loadSettings', () => {
     [['--grpc-max-receive-message-length=-1'], { grpc: { maxReceiveBytes: -1 } }],
     [['--workers', '3'], { scheduler: { instances: 3 } }],
     [['--nthread=2'], { engine: { intraOpThreads: 2 } }],
+    [['--warmup', 'ON'], { repository: { warmUp: 'on' } }],
+    [['--warmup=false'], { repository: { warmUp: 'off' } }],
+    [['--warmup=5'], { repository: { warmUp: 5 } }],
+    [['--response_cache_bytes=64MiB', '--response-cache-ttl-seconds', '1.5'], { cache: { maxBytes: 67_108_864, ttlMs: 1500 } }],
   ])("KServe's %j is understood", (argv, expected) => {
     expect(settingsOf(argv)).toMatchObject(expected);
   });
@@ -128,7 +146,7 @@ describe('loadSettings', () => {
       'unknown flag --http_prot, did you mean --http_port?',
       '--isolation: expected auto, inline or process, got "thread"',
       '--model_dir=DIR is required: directory or URI that holds the model, or one sub-directory for each of several models; or give --handler or --predictor_host',
-      '--grpc_port: expected another port than --http_port, got 9000 for both',
+      '--grpc_port: expected another port than --http_port, got 9000 for both; --port=9000 serves both on one',
       '--lame_duck_seconds: expected less than --grace_period_seconds (30), got 30',
     ]);
     expect(problemsOf(['--model_dir=/m', '--grpc_port=8080'])).toHaveLength(1);
@@ -167,7 +185,13 @@ describe('loadSettings', () => {
   });
 });
 
-const VALUES: Readonly<Record<string, string>> = { model_dir: '/somewhere', handler: '/somewhere', explainer: 'occlusion' };
+const VALUES: Readonly<Record<string, string>> = {
+  model_dir: '/somewhere',
+  handler: '/somewhere',
+  explainer: 'occlusion',
+  preferred_batch_size: '8,4',
+  port: '8080',
+};
 
 describe('SECTIONS', () => {
   it('give every option a name of its own, also among aliases and flags of KServe', () => {

@@ -38,7 +38,7 @@ export function toRemoteError(error: InferenceError, peer: Peer): ServingError {
   const make = (reason: ErrorReason, message: string): ServingError =>
     new ServingError(reason, message, { cause: error, details: { predictor: host, status: error.status ?? error.grpcCode } });
 
-  if (isOwnLimit(error, peer)) {
+  if (isOwnLimit(error)) {
     return make(
       'upstream_failed',
       `Cannot read the answer of predictor ${host}: expected at most ${peer.maxResponseBytes} bytes (--predictor_max_response_bytes)`,
@@ -54,12 +54,9 @@ export function toRemoteError(error: InferenceError, peer: Peer): ServingError {
   return make(reason, isPlain ? error.message : `Predictor ${host}: ${error.message}`);
 }
 
-/** The reader's own refusal of a large answer. Over gRPC both sides use the same words, and only the limit tells them apart. */
-function isOwnLimit(error: InferenceError, { maxResponseBytes }: Peer): boolean {
-  if (error.reason !== 'payload_too_large' || error.status !== undefined) return false;
-  return (
-    error.grpcCode === undefined || new RegExp(`^Received message larger than max \\(\\d+ (vs|vs\\.) ${maxResponseBytes}\\)`).test(error.message)
-  );
+/** The reader's own refusal of a large answer. */
+function isOwnLimit(error: InferenceError): boolean {
+  return error.reason === 'payload_too_large' && error.status === undefined && error.grpcCode === undefined;
 }
 
 /** A 404 that does not speak of the model: nothing serves that path or method. */
@@ -67,16 +64,12 @@ function isMissingPath(error: InferenceError, modelName: string): boolean {
   return (error.reason === 'model_not_found' || error.reason === 'unimplemented') && !error.message.includes(modelName);
 }
 
-/** What the gRPC library says of itself rather than the server: there was no connection, or it broke. */
-const LIBRARY_UNREACHED =
-  /^(No connection established|Name resolution failed|Connection dropped|Channel closed|Failed to start HTTP\/2|Stream (refused|closed)|No status|Received HTTP status code|read E|write E|connect E)/;
-
-function isUnreached(error: InferenceError): boolean {
-  if (error.reason !== 'unavailable' || error.status !== undefined) return false;
-  return error.grpcCode === undefined || LIBRARY_UNREACHED.test(error.message);
+function isUnreached({ reason, status, grpcCode, message }: InferenceError): boolean {
+  if (reason !== 'unavailable' || status !== undefined) return false;
+  return grpcCode === undefined || /^(Stream refused|Received HTTP status code)/.test(message);
 }
 
 /** Something answers, but it speaks no gRPC. */
 function isNonsense({ grpcCode, message }: InferenceError): boolean {
-  return grpcCode !== undefined && /^(Received (RST_STREAM|HTTP status code|message compressed)|Response message parsing error)/.test(message);
+  return grpcCode !== undefined && /^Received (RST_STREAM|HTTP status code)/.test(message);
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import { ServingError, invalidRequest } from '../../core/errors.ts';
 import { releaseBuffer } from '../../core/release.ts';
 import { ByteSink, ownsItsBuffer } from './byte-sink.ts';
@@ -14,9 +14,10 @@ export interface BodyLimits {
 /** Bytes of a body taken before the event loop is given back. */
 const TURN_BYTES = 256 * 1024;
 
+type BodyHeaders = Readonly<Record<string, string | undefined>>;
+
 /** What the head says about the body. Throws payload_too_large and unsupported_media_type before a byte of it is read. */
-export function readBodyHead(request: IncomingMessage, limits: BodyLimits): { readonly coding: ContentCoding; readonly length: number | undefined } {
-  const { headers } = request;
+export function readBodyHead(headers: BodyHeaders, limits: BodyLimits): { readonly coding: ContentCoding; readonly length: number | undefined } {
   const coding = parseContentCoding(headers['content-encoding']);
   const transfer = headers['transfer-encoding'];
   if (transfer !== undefined && transfer.trim().toLowerCase() !== 'chunked') {
@@ -32,7 +33,7 @@ export function readBodyHead(request: IncomingMessage, limits: BodyLimits): { re
  * limits. Its owner calls `watch`, which bounds the wait. */
 export class BodyReader {
   readonly bytes: Promise<Uint8Array>;
-  readonly #request: IncomingMessage;
+  readonly #request: Readable;
   readonly #limits: BodyLimits;
   readonly #coding: ContentCoding;
   readonly #sink: ByteSink;
@@ -46,8 +47,8 @@ export class BodyReader {
   #reject: (error: ServingError) => void = () => undefined;
 
   /** `mayBorrow`: the owner calls `release` when it is done with the bytes. */
-  constructor(request: IncomingMessage, limits: BodyLimits, mayBorrow: boolean) {
-    const { coding, length } = readBodyHead(request, limits);
+  constructor(request: Readable, headers: BodyHeaders, limits: BodyLimits, mayBorrow: boolean) {
+    const { coding, length } = readBodyHead(headers, limits);
     this.#request = request;
     this.#limits = limits;
     this.#coding = coding;

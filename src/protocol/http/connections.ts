@@ -27,6 +27,11 @@ export class Connections {
     });
   }
 
+  /** Somebody else looks after the connection from now on: it does not speak HTTP/1.1. */
+  forget(socket: Socket): void {
+    this.#bySocket.delete(socket);
+  }
+
   of(socket: Duplex): Connection | undefined {
     return this.#bySocket.get(socket);
   }

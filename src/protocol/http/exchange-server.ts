@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '../../core/context.ts';
-import { ERROR_TABLE, isServingError, severityOf, toServingError, type ServingError } from '../../core/errors.ts';
+import { ERROR_TABLE, toServingError } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
 import type { BodyLimits } from './body-reader.ts';
 import type { Connection } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { HttpExchange, type ExchangeEnd } from './exchange.ts';
 import type { Serve } from './express-app.ts';
+import { logError } from './log-error.ts';
 import { errorReply, writeReply } from './reply.ts';
 
 /** A finished request, as metrics and access logs want it. */
@@ -108,16 +109,4 @@ export class ExchangeServer {
       responseBytes: exchange.responseBytes,
     });
   };
-}
-
-function logError(exchange: HttpExchange, error: ServingError): void {
-  const status = ERROR_TABLE[error.reason].http;
-  const fields = { method: exchange.method, route: exchange.route, status, reason: error.reason, details: error.details };
-  const severity = severityOf(error);
-  exchange.log[severity](severity === 'error' ? { ...fields, err: rootOf(error) } : fields, error.message);
-}
-
-/** What was really thrown: the wrapper's own stack says nothing. */
-function rootOf(error: ServingError): unknown {
-  return error.reason === 'internal' && error.cause !== undefined && !isServingError(error.cause) ? error.cause : error;
 }

@@ -110,7 +110,7 @@ export class HttpExchange implements HttpCall, PendingExchange {
   #startReading(mayBorrow: boolean): BodyReader {
     if (this.#reader !== undefined) throw new ServingError('internal', 'Cannot read the body: it was read before');
     if (this.#hasLeft) throw clientLeft();
-    this.#reader = new BodyReader(this.request, this.#limits, mayBorrow);
+    this.#reader = new BodyReader(this.request, this.headers, this.#limits, mayBorrow);
     if (this.expectsContinue) this.response.writeContinue();
     return this.#reader;
   }
@@ -163,6 +163,6 @@ export class HttpExchange implements HttpCall, PendingExchange {
   }
 }
 
-function clientLeft(): ServingError {
+export function clientLeft(): ServingError {
   return new ServingError('cancelled', 'Client closed the connection before the reply was complete');
 }

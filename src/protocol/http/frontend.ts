@@ -2,10 +2,13 @@ import { createServer, type Server } from 'node:http';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { Logger } from '../../core/context.ts';
 import type { HttpRoute } from '../../core/http.ts';
+import { settledWithin } from '../../core/settled-within.ts';
 import { answerClientError } from './client-error.ts';
 import { Connections } from './connections.ts';
 import { createExpressApp, type ExpressApp } from './express-app.ts';
 import { ExchangeServer, type HttpObserver } from './exchange-server.ts';
+import { readProtocol } from './first-bytes.ts';
+import { Http2Port, type GrpcStreams } from './http2-port.ts';
 
 /** Limits of the HTTP/1.1 front end. */
 export interface HttpOptions {
@@ -42,13 +45,15 @@ const CEASE_WITHIN_MS = 200;
 /** How long `stop` waits for requests that idle connections have on their way. */
 const IDLE_GRACE_MS = 250;
 
-/** HTTP/1.1 over express for routes of every protocol. */
+/** HTTP/1.1 over express, and HTTP/2 with prior knowledge, on one port for routes of every protocol; calls of gRPC beside them when `grpc` is given. */
 export function createHttpFrontend(
   options: HttpOptions,
-  deps: { readonly routes: readonly HttpRoute[]; readonly log: Logger; readonly observer?: HttpObserver },
+  deps: { readonly routes: readonly HttpRoute[]; readonly log: Logger; readonly observer?: HttpObserver; readonly grpc?: GrpcStreams },
 ): HttpFrontend {
+  const { log, observer = {} } = deps;
   const connections = new Connections(options.bodyTimeoutMs);
-  const exchanges = new ExchangeServer(options, { connections, log: deps.log, observer: deps.observer ?? {} });
+  const exchanges = new ExchangeServer(options, { connections, log, observer });
+  const http2 = new Http2Port(options, { ...deps, observer });
   let app: Promise<ExpressApp> | undefined;
   let server: Server | undefined;
   let stopping: Promise<void> | undefined;
@@ -60,15 +65,17 @@ export function createHttpFrontend(
       await prepare();
     },
     async start(host, port) {
-      server = createNodeServer(options, await prepare(), connections, deps.log);
+      server = createNodeServer(options, await prepare(), connections, log);
+      shareWithHttp2(server, options, connections, http2);
       return await listen(server, host, port);
     },
     drain() {
       exchanges.isDraining = true;
+      http2.sendAway();
     },
     async stop(graceMs) {
       exchanges.isDraining = true;
-      if (server !== undefined) await (stopping ??= stopServer(server, exchanges, connections, graceMs));
+      if (server !== undefined) await (stopping ??= stopServer(server, { exchanges, connections, http2 }, graceMs));
     },
   };
 }
@@ -89,9 +96,6 @@ function createNodeServer(options: HttpOptions, app: ExpressApp, connections: Co
   );
   server.maxConnections = options.maxConnections;
   server.on('checkContinue', app.listener);
-  server.on('connection', (socket: Socket) => {
-    connections.open(socket);
-  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     log.debug({ code: error.code }, 'cannot read request');
     const connection = connections.of(socket);
@@ -99,6 +103,24 @@ function createNodeServer(options: HttpOptions, app: ExpressApp, connections: Co
     else answerClientError(error, connection);
   });
   return server;
+}
+
+/** Every connection goes to HTTP/1.1 or HTTP/2 by its first bytes. */
+function shareWithHttp2(server: Server, { headerTimeoutMs }: HttpOptions, connections: Connections, http2: Http2Port): void {
+  const accept = server.listeners('connection') as ((socket: Socket) => void)[];
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    connections.open(socket);
+    readProtocol(socket, headerTimeoutMs, (isHttp2) => {
+      if (isHttp2) {
+        connections.forget(socket);
+        http2.accept(socket);
+        return;
+      }
+      for (const listener of accept) listener.call(server, socket);
+      socket.resume();
+    });
+  });
 }
 
 function listen(server: Server, host: string, port: number): Promise<number> {
@@ -111,7 +133,13 @@ function listen(server: Server, host: string, port: number): Promise<number> {
   });
 }
 
-async function stopServer(server: Server, exchanges: ExchangeServer, connections: Connections, graceMs: number): Promise<void> {
+interface Sides {
+  readonly exchanges: ExchangeServer;
+  readonly connections: Connections;
+  readonly http2: Http2Port;
+}
+
+async function stopServer(server: Server, { exchanges, connections, http2 }: Sides, graceMs: number): Promise<void> {
   const end = performance.now() + graceMs;
   const left = (): number => Math.max(0, end - performance.now());
   const release = exchanges.hold();
@@ -123,10 +151,13 @@ async function stopServer(server: Server, exchanges: ExchangeServer, connections
     });
   });
   release();
+  const http2Closed = http2.closed();
   await settledWithin(closed, Math.min(IDLE_GRACE_MS, left()));
   connections.closeIdle();
   await settledWithin(connections.quiet(), left());
   connections.closeIdle();
+  await settledWithin(http2Closed, left());
+  http2.destroyAll();
   await settledWithin(closed, left());
   connections.destroyAll();
   await closed;
@@ -151,13 +182,4 @@ async function connectionsCease(server: Server, withinMs: number): Promise<void>
     await new Promise((resolve) => setTimeout(resolve, CEASED_FOR_MS));
   } while (lastCame > waitedFrom && performance.now() - start < withinMs);
   server.removeListener('connection', onConnection);
-}
-
-async function settledWithin(promise: Promise<void>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([promise, timeout]);
-  clearTimeout(timer);
 }

@@ -4,6 +4,7 @@ export { answerEvent } from './event-binding.ts';
 export { eventModeOf, type EventOptions } from './event-mode.ts';
 export type { HttpObserver, HttpOutcome } from './exchange-server.ts';
 export { createHttpFrontend, type HttpFrontend, type HttpOptions } from './frontend.ts';
+export type { GrpcStreams } from './http2-port.ts';
 export { readMediaType } from './media-type.ts';
 export { createMetricsRoute } from './metrics-route.ts';
 export { ask, bodyReply, tensorReply } from './model-answer.ts';

@@ -62,7 +62,7 @@ function headerList(headers: HttpReply['headers'], length: number, id: string, i
   return list;
 }
 
-function bodyLength(body: HttpReply['body']): number {
+export function bodyLength(body: HttpReply['body']): number {
   if (body === undefined) return 0;
   if (typeof body === 'string') return Buffer.byteLength(body);
   let length = 0;

@@ -1,4 +1,4 @@
-import { decodePredictRequest, encodePredictResponse, formOfAnswer, JSON_CONTENT_TYPE } from '../../codec/index.ts';
+import { decodeOpenPredictRequest, decodePredictRequest, encodePredictResponse, formOfAnswer, JSON_CONTENT_TYPE } from '../../codec/index.ts';
 import { modelNotReady } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
 import type { Verb } from '../../core/infer.ts';
@@ -80,7 +80,7 @@ function answer(call: HttpCall, verb: Verb, { dataplane, events, maxJsonDepth }:
   // Before the body: an unknown or loading model costs no decoding.
   const model = dataplane.resolve(name, undefined, verb);
   return answerEvent(call, name, events, (inner) => {
-    const contentType = bodyType(inner, model);
+    const contentType = bodyType(inner, verb, model);
     return contentType === undefined
       ? answerTensors(inner, verb, model, dataplane, maxJsonDepth)
       : answerBody(inner, verb, contentType, model, dataplane);
@@ -88,18 +88,20 @@ function answer(call: HttpCall, verb: Verb, { dataplane, events, maxJsonDepth }:
 }
 
 /** The Content-Type of a body that goes to the handler as it is; undefined when the body is tensors. Throws unsupported_media_type. */
-function bodyType({ headers }: HttpCall, { signature, capabilities }: ResolvedModel): string | undefined {
+function bodyType({ headers }: HttpCall, verb: Verb, { signature, capabilities }: ResolvedModel): string | undefined {
   const contentType = headers['content-type'];
   if (acceptsBody(capabilities.accepts, contentType ?? JSON_CONTENT_TYPE)) return contentType ?? JSON_CONTENT_TYPE;
   readMediaType(contentType, ACCEPTED, JSON_CONTENT_TYPE);
-  // Without a signature nobody can tell what the numbers are.
-  return signature.isOpen === true ? JSON_CONTENT_TYPE : undefined;
+  // Without a signature nobody can tell what the numbers are. Who explains a model from the outside needs tensors all the same.
+  const needsTensors = signature.isOpen !== true || (verb === 'explain' && !capabilities.explains);
+  return needsTensors ? undefined : JSON_CONTENT_TYPE;
 }
 
 async function answerTensors(call: HttpCall, verb: Verb, model: ResolvedModel, dataplane: Dataplane, maxDepth: number): Promise<HttpReply> {
   const ctx = contextOf(call, 'v1-rest');
   const options = { modelName: model.name, signature: model.signature, maxDepth };
-  const form = await call.useBody((body) => runCodec(decodePredictRequest(body, options), body.byteLength, call.signal));
+  const decode = model.signature.isOpen === true ? decodeOpenPredictRequest : decodePredictRequest;
+  const form = await call.useBody((body) => runCodec(decode(body, options), body.byteLength, call.signal));
   const response = await ask(dataplane, verb, model, form.request, ctx);
   if (response.body !== undefined) return bodyReply(response, response.body);
   return tensorReply(response, await runCodec(encodePredictResponse(response, form, verb), totalByteLength(response.outputs), call.signal));

@@ -1,47 +1,72 @@
-import type { PackageDefinition } from '@grpc/proto-loader';
+import { readFileSync } from 'node:fs';
+import { decodeMessage, type FieldSchema, type MessageSchema } from '../../codec/index.ts';
 
-/**
- * The descriptors of `packages` as protoc would write them, for readers like grpcurl. protobufjs calls the entry type of map field `statuses` `Statuses`, where the
- * rule is `StatusesEntry` and readers in Go refuse anything else; and it leaves out the JSON names.
- */
-export async function asProtocWrites(packages: PackageDefinition): Promise<PackageDefinition> {
-  const { default: descriptor } = await import('protobufjs/ext/descriptor/index.js');
-  const corrected = new Map<Buffer, Buffer>();
-  const correct = (bytes: Buffer): Buffer => {
-    const known = corrected.get(bytes);
-    if (known !== undefined) return known;
-    const file = descriptor.FileDescriptorProto.toObject(descriptor.FileDescriptorProto.decode(bytes)) as FileDescriptor;
-    for (const message of file.messageType ?? []) completeMessage(message);
-    const done = Buffer.from(descriptor.FileDescriptorProto.encode(descriptor.FileDescriptorProto.fromObject(file)).finish());
-    corrected.set(bytes, done);
-    return done;
-  };
-  return Object.fromEntries(
-    Object.entries(packages).map(([name, definition]) => {
-      const files = definition.fileDescriptorProtos;
-      return [name, Array.isArray(files) ? { ...definition, fileDescriptorProtos: files.map(correct) } : definition];
-    }),
-  ) as PackageDefinition;
+/** The services of protos/ for server reflection. */
+export interface Descriptors {
+  readonly services: readonly string[];
+  /** FileDescriptorProto messages. */
+  readonly byName: ReadonlyMap<string, Uint8Array>;
+  /** Under the full name of everything that a file defines. */
+  readonly bySymbol: ReadonlyMap<string, Uint8Array>;
 }
 
-interface FileDescriptor {
-  readonly messageType?: MessageDescriptor[];
+/** Written by `npm run docs`. The package's root lies three levels up from here, in the sources as in the build. */
+const FILE = new URL('../../../protos/descriptors.json', import.meta.url);
+
+let loaded: Descriptors | undefined;
+
+/** Read when somebody asks first, which is rare. */
+export function loadDescriptors(): Descriptors {
+  return (loaded ??= indexDescriptors(JSON.parse(readFileSync(FILE, 'utf8')) as Readonly<Record<string, string>>));
 }
 
-interface MessageDescriptor {
-  name?: string;
-  readonly field?: { readonly name?: string; typeName?: string; jsonName?: string }[];
-  readonly nestedType?: MessageDescriptor[];
-  readonly options?: { readonly mapEntry?: boolean };
+/** The part of google/protobuf/descriptor.proto that names things. */
+const NAMED: MessageSchema = { name: { number: 1, kind: 'string' } };
+const ENUM: MessageSchema = { ...NAMED, members: { number: 2, kind: 'messages', of: NAMED } };
+const SERVICE: MessageSchema = ENUM;
+const MESSAGE: MessageSchema = {
+  ...ENUM,
+  get messages(): FieldSchema {
+    return { number: 3, kind: 'messages', of: MESSAGE };
+  },
+  enums: { number: 4, kind: 'messages', of: ENUM },
+};
+const FILE_DESCRIPTOR: MessageSchema = {
+  ...NAMED,
+  package: { number: 2, kind: 'string' },
+  messages: { number: 4, kind: 'messages', of: MESSAGE },
+  enums: { number: 5, kind: 'messages', of: ENUM },
+  services: { number: 6, kind: 'messages', of: SERVICE },
+};
+
+interface Scope {
+  readonly name: string;
+  /** Fields, methods or values. */
+  readonly members?: readonly Scope[];
+  readonly messages?: readonly Scope[];
+  readonly enums?: readonly Scope[];
 }
 
-function completeMessage(message: MessageDescriptor): void {
-  for (const field of message.field ?? []) field.jsonName ??= (field.name ?? '').replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
-  for (const nested of message.nestedType ?? []) {
-    completeMessage(nested);
-    const { name } = nested;
-    if (nested.options?.mapEntry !== true || name === undefined || name.endsWith('Entry')) continue;
-    nested.name = `${name}Entry`;
-    for (const field of message.field ?? []) if (field.typeName === name) field.typeName = nested.name;
+interface FileDescriptor extends Scope {
+  readonly package: string;
+  readonly services: readonly Scope[];
+}
+
+function indexDescriptors(files: Readonly<Record<string, string>>): Descriptors {
+  const byName = new Map<string, Uint8Array>();
+  const bySymbol = new Map<string, Uint8Array>();
+  const services: string[] = [];
+  for (const [name, base64] of Object.entries(files)) {
+    const bytes = Buffer.from(base64, 'base64');
+    const file = decodeMessage(FILE_DESCRIPTOR, bytes, name) as unknown as FileDescriptor;
+    byName.set(name, bytes);
+    const visit = (scope: Scope, outer: string): void => {
+      const full = `${outer}.${scope.name}`;
+      bySymbol.set(full, bytes);
+      for (const inner of [...(scope.members ?? []), ...(scope.messages ?? []), ...(scope.enums ?? [])]) visit(inner, full);
+    };
+    for (const scope of [...(file.messages ?? []), ...(file.enums ?? []), ...file.services]) visit(scope, file.package);
+    services.push(...file.services.map((service) => `${file.package}.${service.name}`));
   }
+  return { services, byName, bySymbol };
 }

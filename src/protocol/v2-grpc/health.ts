@@ -1,9 +1,11 @@
-import type { ServerWritableStream, UntypedServiceImplementation } from '@grpc/grpc-js';
-import { isServingError, ServingError, toServingError } from '../../core/errors.ts';
+import { isServingError, ServingError } from '../../core/errors.ts';
 import type { Dataplane } from '../../dataplane/index.ts';
-import { HEALTH_SERVICE, INFERENCE_SERVICE, type LoadedLibrary, type Method } from './library.ts';
-import { statusOf } from './status.ts';
-import { decoded, decodeSmall, unary, type UnaryDependencies, type UnaryHandler } from './unary.ts';
+import { INFERENCE_SERVICE } from './inference.ts';
+import { decodeRequest, EMPTY, encodeFrame, HEALTH_LIST, HEALTH_REQUEST, HEALTH_RESPONSE, small } from './messages.ts';
+import type { StreamListener, StreamSink } from './stream-call.ts';
+import type { UnaryHandler } from './unary-call.ts';
+
+export const HEALTH_SERVICE = 'grpc.health.v1.Health';
 
 /** Values of grpc.health.v1's ServingStatus. */
 const SERVING = 1;
@@ -14,11 +16,9 @@ interface CheckRequest {
   readonly service: string;
 }
 
-type WatchCall = ServerWritableStream<Buffer, Buffer>;
-
 interface Watcher {
   readonly service: string;
-  readonly call: WatchCall;
+  readonly sink: StreamSink;
   /** The status sent last; 0 before the first. */
   last: number;
 }
@@ -28,40 +28,47 @@ interface Watcher {
  * of asking, never a stored one.
  */
 export class HealthService {
-  readonly implementation: UntypedServiceImplementation;
-  private readonly deps: UnaryDependencies;
+  readonly methods: Record<string, UnaryHandler>;
   private readonly dataplane: Dataplane;
-  private readonly watchMethod: Method;
   private readonly watchers = new Set<Watcher>();
   private isDraining = false;
   private isClosed = false;
 
-  constructor(library: LoadedLibrary, deps: UnaryDependencies, dataplane: Dataplane) {
-    this.deps = deps;
+  constructor(dataplane: Dataplane) {
     this.dataplane = dataplane;
-    this.watchMethod = library.method(HEALTH_SERVICE, 'Watch');
-    const answer = (name: string, handle: (request: CheckRequest) => object): ReturnType<typeof unary> => {
-      const handler: UnaryHandler = decoded(library.method(HEALTH_SERVICE, name), handle);
-      return unary(deps, `Health/${name}`, handler);
+    this.methods = {
+      Check: small(HEALTH_REQUEST, HEALTH_RESPONSE, ({ service }: CheckRequest) => ({ status: this.statusOf(service) })),
+      List: small(EMPTY, HEALTH_LIST, () => ({ statuses: this.statuses() })),
     };
-    this.implementation = {
-      Check: answer('Check', ({ service }) => ({ status: this.statusOf(service) })),
-      List: answer('List', () => ({ statuses: this.statuses() })),
-      Watch: (call: WatchCall) => {
-        this.watch(call);
+  }
+
+  /** The method Watch. */
+  watch(sink: StreamSink): StreamListener {
+    let watcher: Watcher | undefined;
+    return {
+      message: (bytes) => {
+        if (watcher !== undefined) throw new ServingError('unimplemented', `Cannot call ${sink.path}: expected one message, got more`);
+        const { service } = decodeRequest(HEALTH_REQUEST, bytes, sink) as CheckRequest;
+        watcher = { service, sink, last: 0 };
+        this.watchers.add(watcher);
+        this.tell(watcher);
+        if (this.isClosed) end(sink);
+      },
+      ended: () => {
+        if (watcher === undefined) sink.finish(new ServingError('unimplemented', `Cannot call ${sink.path}: expected one message, got none`));
+      },
+      drained: () => {
+        if (watcher !== undefined) this.tell(watcher);
+      },
+      closed: () => {
+        if (watcher !== undefined) this.watchers.delete(watcher);
       },
     };
   }
 
   /** Tells watchers what has changed. */
   refresh(): void {
-    for (const watcher of this.watchers) {
-      const status = this.watchedStatusOf(watcher.service);
-      // A slow reader misses what was true in between, not what is true in the end.
-      if (status === watcher.last || watcher.call.writableNeedDrain) continue;
-      watcher.last = status;
-      watcher.call.write(this.watchMethod.responseSerialize({ status }));
-    }
+    for (const watcher of this.watchers) this.tell(watcher);
   }
 
   /** From now on nothing is ready to serve; watchers are told. */
@@ -73,31 +80,15 @@ export class HealthService {
   /** Lets watchers go: an open stream of theirs would hold up the shutdown. */
   close(): void {
     this.isClosed = true;
-    for (const { call } of this.watchers) this.end(call);
+    for (const { sink } of this.watchers) end(sink);
   }
 
-  private watch(call: WatchCall): void {
-    let service: string;
-    try {
-      ({ service } = decodeSmall(this.watchMethod, call.request) as CheckRequest);
-    } catch (thrown) {
-      call.emit('error', statusOf(this.deps.grpc, toServingError(thrown)));
-      return;
-    }
-    const watcher = { service, call, last: 0 };
-    this.watchers.add(watcher);
-    call.once('cancelled', () => {
-      this.watchers.delete(watcher);
-    });
-    call.on('drain', () => {
-      this.refresh();
-    });
-    this.refresh();
-    if (this.isClosed) this.end(call);
-  }
-
-  private end(call: WatchCall): void {
-    call.emit('error', statusOf(this.deps.grpc, new ServingError('server_not_ready', 'Server is shutting down')));
+  private tell(watcher: Watcher): void {
+    const status = this.watchedStatusOf(watcher.service);
+    // A slow reader misses what was true in between, not what is true in the end.
+    if (status === watcher.last || !watcher.sink.isReady) return;
+    watcher.last = status;
+    watcher.sink.send(encodeFrame(HEALTH_RESPONSE, { status }));
   }
 
   /** Throws model_not_found for a service that is neither the server nor a model. */
@@ -119,4 +110,8 @@ export class HealthService {
     const services = ['', INFERENCE_SERVICE, ...this.dataplane.modelNames()];
     return Object.fromEntries(services.map((service) => [service, { status: this.watchedStatusOf(service) }]));
   }
+}
+
+function end(sink: StreamSink): void {
+  sink.finish(new ServingError('server_not_ready', 'Server is shutting down'));
 }

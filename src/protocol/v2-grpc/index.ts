@@ -1,4 +1,5 @@
+export type { GrpcObserver } from './call.ts';
 export type { GrpcSettings } from './options.ts';
 export { createGrpcServer } from './server.ts';
-export type { GrpcDependencies, GrpcFrontend, GrpcServerOptions } from './server.ts';
-export type { GrpcObserver } from './unary.ts';
+export type { GrpcFrontend, GrpcServerOptions } from './server.ts';
+export type { GrpcDependencies } from './service.ts';

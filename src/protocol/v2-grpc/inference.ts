@@ -1,5 +1,10 @@
-import type { UntypedServiceImplementation } from '@grpc/grpc-js';
-import { decodeModelInferRequestSteps, encodeModelInferResponseSteps, peekModelInferRequest } from '../../codec/index.ts';
+import {
+  decodeModelInferRequestSteps,
+  encodeModelInferResponseSteps,
+  encodeStatistics,
+  FRAME_HEADER_BYTES,
+  peekModelInferRequest,
+} from '../../codec/index.ts';
 import { invalidRequest, ServingError } from '../../core/errors.ts';
 import type { Body, InferRequest } from '../../core/infer.ts';
 import type { TensorMetadata } from '../../core/metadata.ts';
@@ -7,50 +12,55 @@ import { runSteps, runStepsYielding, type Steps } from '../../core/steps.ts';
 import type { StopSignal } from '../../core/stop-signal.ts';
 import { totalByteLength } from '../../core/tensor.ts';
 import type { Dataplane } from '../../dataplane/index.ts';
-import { INFERENCE_SERVICE, type LoadedLibrary } from './library.ts';
-import { repositoryHandlers } from './repository.ts';
-import { decoded, unary, type IncomingCall, type UnaryDependencies, type UnaryHandler } from './unary.ts';
+import { ask } from '../http/index.ts';
+import { EMPTY, MODEL_METADATA, MODEL_REFERENCE, READY, SERVER_LIVE, SERVER_METADATA, small, STATISTICS } from './messages.ts';
+import { repositoryMethods } from './repository.ts';
+import type { IncomingCall, UnaryHandler } from './unary-call.ts';
 
 interface ModelReference {
   readonly name: string;
   readonly version: string;
 }
 
+export const INFERENCE_SERVICE = 'inference.GRPCInferenceService';
+
 const EXPLAIN_PARAMETER = 'explain';
 
 /** Messages above this are decoded and encoded in slices, so that probes are answered meanwhile. */
 const SLICED_BYTES = 1 << 18;
 
-/** The inference service (OIP gRPC) over the dataplane. */
-export function inferenceService(library: LoadedLibrary, deps: UnaryDependencies, dataplane: Dataplane): UntypedServiceImplementation {
-  const method = (name: string): ReturnType<LoadedLibrary['method']> => library.method(INFERENCE_SERVICE, name);
-  const handlers: Record<string, UnaryHandler> = {
-    ServerLive: decoded(method('ServerLive'), () => ({ live: dataplane.isLive() })),
-    ServerReady: decoded(method('ServerReady'), () => ({ ready: dataplane.isReady() })),
-    ModelReady: decoded(method('ModelReady'), ({ name, version }: ModelReference) => ({
-      ready: dataplane.isModelReady(name, given(version)),
-    })),
-    ServerMetadata: decoded(method('ServerMetadata'), () => dataplane.serverMetadata()),
-    ModelMetadata: decoded(method('ModelMetadata'), ({ name, version }: ModelReference) => {
+/** The inference service (OIP gRPC) over the dataplane: each method with its handler. */
+export function inferenceMethods(dataplane: Dataplane): Record<string, UnaryHandler> {
+  return {
+    ServerLive: small(EMPTY, SERVER_LIVE, () => ({ live: dataplane.isLive() })),
+    ServerReady: small(EMPTY, READY, () => ({ ready: dataplane.isReady() })),
+    ModelReady: small(MODEL_REFERENCE, READY, ({ name, version }: ModelReference) => ({ ready: dataplane.isModelReady(name, given(version)) })),
+    ServerMetadata: small(EMPTY, SERVER_METADATA, () => dataplane.serverMetadata()),
+    ModelMetadata: small(MODEL_REFERENCE, MODEL_METADATA, ({ name, version }: ModelReference) => {
       const metadata = dataplane.modelMetadata(name, given(version));
       return { ...metadata, inputs: metadata.inputs.map(wireMetadata), outputs: metadata.outputs.map(wireMetadata) };
     }),
+    // Proto3 knows no absent text: without a name all models are meant, as in Triton.
+    ModelStatistics: small(MODEL_REFERENCE, STATISTICS, ({ name, version }: ModelReference) =>
+      encodeStatistics(dataplane.statistics(given(name), given(version))),
+    ),
     ModelInfer: (message, call) => infer(message, call, dataplane),
-    ...repositoryHandlers(method, dataplane),
+    ...repositoryMethods(dataplane),
   };
-  return Object.fromEntries(Object.entries(handlers).map(([name, handler]) => [name, unary(deps, name, handler)]));
 }
 
 /** The model is looked up before its tensors are decoded: what is unknown or loading costs nothing and is said first. */
 async function infer(message: Buffer, call: IncomingCall, dataplane: Dataplane): Promise<Buffer> {
   const head = peekModelInferRequest(message);
   const context = call.context(head.id);
-  dataplane.resolve(head.modelName, given(head.modelVersion));
-  const { request, raw } = await drive(decodeModelInferRequestSteps(message), message.length, call.signal);
-  const response = isExplain(request) ? await dataplane.explain(request, context) : await dataplane.infer(request, context);
+  const model = dataplane.resolve(head.modelName, given(head.modelVersion));
+  const decoding = drive(decodeModelInferRequestSteps(message), message.length, call.signal);
+  const { request, raw } = decoding instanceof Promise ? await decoding : decoding;
+  const response = await ask(dataplane, isExplain(request) ? 'explain' : 'infer', model, request, context);
   if (response.body !== undefined) throw cannotCarry(response.modelName, response.body);
   call.responseHeaders = response.headers;
-  return drive(encodeModelInferResponseSteps(response, { raw }), totalByteLength(response.outputs), call.signal);
+  const encoding = encodeModelInferResponseSteps(response, { raw, headroom: FRAME_HEADER_BYTES });
+  return drive(encoding, totalByteLength(response.outputs), call.signal);
 }
 
 /** OIP has no call that explains: the request parameter `explain` says so. Throws invalid_request unless it is a boolean. */

@@ -1,7 +1,7 @@
 import { invalidRequest, ServingError } from '../../core/errors.ts';
 import type { Dataplane } from '../../dataplane/index.ts';
-import type { Method } from './library.ts';
-import { decoded, type UnaryHandler } from './unary.ts';
+import { INDEX_REQUEST, INDEX_RESPONSE, LOAD_REQUEST, LOAD_RESPONSE, small, UNLOAD_RESPONSE } from './messages.ts';
+import type { UnaryHandler } from './unary-call.ts';
 
 interface IndexRequest {
   readonly repository_name: string;
@@ -16,15 +16,13 @@ interface LoadRequest {
 }
 
 /** RepositoryIndex, RepositoryModelLoad and RepositoryModelUnload for the clients of both. */
-export function repositoryHandlers(method: (name: string) => Method, dataplane: Dataplane): Record<string, UnaryHandler> {
+export function repositoryMethods(dataplane: Dataplane): Record<string, UnaryHandler> {
   return {
-    RepositoryIndex: decoded(method('RepositoryIndex'), ({ repository_name, ready }: IndexRequest) => {
+    RepositoryIndex: small(INDEX_REQUEST, INDEX_RESPONSE, ({ repository_name, ready }: IndexRequest) => {
       if (repository_name !== '') throw noRepositories('list models', repository_name);
-      // Proto3 leaves out what is empty.
-      const models = dataplane.index({ readyOnly: ready }).map(({ reason, ...entry }) => (reason === '' ? entry : { ...entry, reason }));
-      return { models };
+      return { models: dataplane.index({ readyOnly: ready }) };
     }),
-    RepositoryModelLoad: decoded(method('RepositoryModelLoad'), async (request: LoadRequest) => {
+    RepositoryModelLoad: small(LOAD_REQUEST, LOAD_RESPONSE, async (request: LoadRequest) => {
       const name = modelName('load', request);
       const [parameter] = Object.keys(request.parameters);
       if (parameter !== undefined) {
@@ -34,7 +32,7 @@ export function repositoryHandlers(method: (name: string) => Method, dataplane: 
       return { model_name: name, isLoaded: true };
     }),
     // Triton's clients always send unload_dependents; models depend on nothing here.
-    RepositoryModelUnload: decoded(method('RepositoryModelUnload'), async (request: LoadRequest) => {
+    RepositoryModelUnload: small(LOAD_REQUEST, UNLOAD_RESPONSE, async (request: LoadRequest) => {
       const name = modelName('unload', request);
       await dataplane.unload(name);
       return { model_name: name, isUnloaded: true };

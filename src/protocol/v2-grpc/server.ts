@@ -1,32 +1,22 @@
+import type { ServerHttp2Stream } from 'node:http2';
 import { createServer, type AddressInfo, type Server as Listener, type Socket } from 'node:net';
-import type { Server } from '@grpc/grpc-js';
-import type { Logger } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
-import type { Dataplane } from '../../dataplane/index.ts';
-import { HealthService } from './health.ts';
-import { inferenceService } from './inference.ts';
-import { HEALTH_SERVICE, INFERENCE_SERVICE, loadLibrary, type LoadedLibrary, type Method } from './library.ts';
-import { addReflection } from './reflection.ts';
-import type { GrpcObserver, UnaryDependencies } from './unary.ts';
+import type { Http2Connections, Http2Options, StreamHandler } from '../http2/index.ts';
+import type { CallLimits } from './call.ts';
+import { isGrpc } from './content-type.ts';
+import type { GrpcDependencies, GrpcService } from './service.ts';
 
-export interface GrpcServerOptions {
+export interface GrpcServerOptions extends CallLimits, Http2Options {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  /** Largest message taken, after inflating; -1: no limit. */
-  readonly maxReceiveBytes: number;
-  /** Largest message sent; -1: no limit. */
-  readonly maxSendBytes: number;
-}
-
-export interface GrpcDependencies {
-  readonly dataplane: Dataplane;
-  readonly log: Logger;
-  readonly observer?: GrpcObserver;
+  readonly maxConnections: number;
 }
 
 export interface GrpcFrontend {
-  /** Takes the port, then loads the gRPC library; resolves with the port once calls are answered. Rejects with one line when the port cannot be had. */
+  /** For a port that is shared with others: which streams are calls, and what answers them. Health and streams of `drain` and `stop` are theirs, too. */
+  readonly streams: { isGrpc(contentType: string | undefined): boolean; load(): Promise<StreamHandler> };
+  /** Takes the port and resolves with it; what answers calls is loaded for the first connection. Rejects with one line when the port cannot be had. */
   start(): Promise<number>;
   /** Pushes what has changed to health watchers; to be called after models or the server change state. */
   refreshHealth(): void;
@@ -39,25 +29,7 @@ export interface GrpcFrontend {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Calls that one connection may have under way at once; more wait at the client. */
-const MAX_STREAMS_PER_CONNECTION = 1024;
-/** A peer that vanished without closing its connection is found out after a minute and a half. */
-const KEEPALIVE_MS = 60_000;
-const KEEPALIVE_TIMEOUT_MS = 20_000;
-/** The longest time a timer takes: whoever drains decides about the end. */
-const NEVER_MS = 2 ** 31 - 1;
-
-/** Everything that exists once the library is there. */
-interface Running {
-  readonly server: Server;
-  readonly health: HealthService;
-  accept(socket: Socket): void;
-  /** GOAWAY to every open connection. */
-  sendAway(): void;
-  /** Ends the streams that clients keep open for hours. */
-  endStreams(): void;
-}
-
+/** gRPC on a port of its own, once it is started, and on ports of others. */
 export function createGrpcServer(options: GrpcServerOptions, deps: GrpcDependencies): GrpcFrontend {
   return new GrpcServer(options, deps);
 }
@@ -66,9 +38,12 @@ class GrpcServer implements GrpcFrontend {
   private readonly options: GrpcServerOptions;
   private readonly deps: GrpcDependencies;
   private readonly listener: Listener;
-  /** Every open connection; those that came before the library was loaded wait here. */
+  /** Every open connection; those that came before the rest was loaded wait here. */
   private readonly sockets = new Set<Socket>();
-  private running: Running | undefined;
+  readonly streams: GrpcFrontend['streams'];
+  private service: GrpcService | undefined;
+  private connections: Http2Connections | undefined;
+  private loading: Promise<void> | undefined;
   private isDraining = false;
   private stopped: Promise<void> | undefined;
 
@@ -76,12 +51,10 @@ class GrpcServer implements GrpcFrontend {
     this.options = options;
     this.deps = deps;
     this.listener = createServer({ noDelay: true }, (socket) => {
-      this.sockets.add(socket);
-      // Errors of a connection are its peer's; `close` follows.
-      socket.on('error', () => undefined);
-      socket.once('close', () => this.sockets.delete(socket));
-      this.running?.accept(socket);
+      this.take(socket);
     });
+    this.listener.maxConnections = options.maxConnections;
+    this.streams = { isGrpc, load: async () => (await this.loadService()).handle };
   }
 
   async start(): Promise<number> {
@@ -90,31 +63,62 @@ class GrpcServer implements GrpcFrontend {
     this.listener.on('error', (err) => {
       this.deps.log.error({ err }, 'gRPC connection not accepted');
     });
-    try {
-      this.running = await build(this.options, this.deps);
-    } catch (error) {
-      await this.stop(0);
-      throw error;
-    }
-    if (this.isDraining) this.running.health.drain();
-    if (this.stopped === undefined) for (const socket of this.sockets) this.running.accept(socket);
     return port;
   }
 
   refreshHealth(): void {
-    this.running?.health.refresh();
+    this.service?.refreshHealth();
   }
 
   drain(): void {
     if (this.isDraining) return;
     this.isDraining = true;
-    this.running?.health.drain();
-    this.running?.sendAway();
+    this.service?.drain();
+    this.connections?.sendAway();
   }
 
   stop(graceMs: number): Promise<void> {
     this.stopped ??= this.close(graceMs);
     return this.stopped;
+  }
+
+  private take(socket: Socket): void {
+    this.sockets.add(socket);
+    // Errors of a connection are its peer's; `close` follows.
+    socket.on('error', () => undefined);
+    socket.once('close', () => this.sockets.delete(socket));
+    if (this.connections === undefined) this.loading ??= this.load();
+    else this.connections.accept(socket);
+  }
+
+  /** Never rejects. */
+  private async load(): Promise<void> {
+    try {
+      const [{ Http2Connections }, { handle }] = await Promise.all([import('../http2/index.ts'), this.loadService()]);
+      this.connections = new Http2Connections(this.options, {
+        log: this.deps.log,
+        handle: (stream, headers, connection) => {
+          if (isGrpc(headers['content-type'])) handle(stream, headers, connection);
+          else refuse(stream);
+        },
+      });
+    } catch (err) {
+      this.deps.log.error({ err }, 'Cannot load gRPC');
+      for (const socket of this.sockets) socket.destroy();
+      this.loading = undefined;
+      return;
+    }
+    for (const socket of this.sockets) if (!socket.destroyed) this.connections.accept(socket);
+    if (this.stopped !== undefined) this.connections.sendAway();
+  }
+
+  private async loadService(): Promise<GrpcService> {
+    const { createGrpcService } = await import('./service.ts');
+    if (this.service !== undefined) return this.service;
+    this.service = createGrpcService(this.options, this.deps);
+    if (this.isDraining) this.service.drain();
+    if (this.stopped !== undefined) this.service.endStreams();
+    return this.service;
   }
 
   private async close(graceMs: number): Promise<void> {
@@ -125,57 +129,20 @@ class GrpcServer implements GrpcFrontend {
       });
     });
     this.drain();
-    this.running?.endStreams();
-    this.running?.sendAway();
-    const isClosed = this.running !== undefined && (await within(graceMs, closed));
-    if (!isClosed && this.running !== undefined) {
-      this.deps.log.warn({ connections: this.sockets.size, graceMs }, 'gRPC connections were still open when their grace period ended');
-    }
+    this.service?.endStreams();
+    this.connections?.sendAway();
+    const isClosed = await within(graceMs, closed);
+    if (!isClosed) this.deps.log.warn({ connections: this.sockets.size, graceMs }, 'gRPC connections were still open when their grace period ended');
+    this.connections?.destroyAll();
     for (const socket of this.sockets) socket.destroy();
-    this.running?.server.forceShutdown();
   }
 }
 
-async function build(options: GrpcServerOptions, { dataplane, log, observer = {} }: GrpcDependencies): Promise<Running> {
-  const library = await loadLibrary();
-  const { grpc } = library;
-  const server = new grpc.Server({
-    'grpc.max_receive_message_length': options.maxReceiveBytes,
-    'grpc.max_send_message_length': options.maxSendBytes,
-    'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
-    'grpc.keepalive_time_ms': KEEPALIVE_MS,
-    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-    'grpc.enable_channelz': 0,
-  });
-  const unaryDeps: UnaryDependencies = { grpc, log, observer, maxSendBytes: options.maxSendBytes };
-  const health = new HealthService(library, unaryDeps, dataplane);
-  server.addService(bytesService(library, INFERENCE_SERVICE), inferenceService(library, unaryDeps, dataplane));
-  server.addService(bytesService(library, HEALTH_SERVICE), health.implementation);
-  const endReflection = await addReflection(grpc, server, library.packages);
-  const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
-  return {
-    server,
-    health,
-    accept: (socket) => {
-      injector.injectConnection(socket);
-    },
-    sendAway: () => {
-      injector.drain(NEVER_MS);
-    },
-    endStreams: () => {
-      health.close();
-      endReflection();
-    },
-  };
-}
-
-/** The service as the library is to know it: messages are bytes, handlers decode them. */
-function bytesService(library: LoadedLibrary, name: string): Record<string, Method> {
-  const same = (bytes: Buffer): Buffer => bytes;
-  const definition = library.service(name);
-  return Object.fromEntries(
-    Object.entries(definition).map(([method, rest]) => [method, { ...rest, requestDeserialize: same, responseSerialize: same as never }]),
-  );
+/** What gRPC's specification asks for. */
+function refuse(stream: ServerHttp2Stream): void {
+  stream.on('error', () => undefined);
+  stream.respond({ ':status': 415 }, { endStream: true });
+  stream.close();
 }
 
 function listen(listener: Listener, { host, port }: GrpcServerOptions): Promise<number> {

@@ -10,6 +10,8 @@ const PARAMETERS = { $ref: '#/components/schemas/Parameters' };
 /** null stands for an absent optional field, as KServe writes it. */
 const OPTIONAL_PARAMETERS = { anyOf: [PARAMETERS, NULL] };
 const OPTIONAL_TEXT = { type: ['string', 'null'] };
+const COUNT = { type: 'integer', minimum: 0 };
+const DURATION = { $ref: '#/components/schemas/StatisticDuration' };
 const DATATYPE = { $ref: '#/components/schemas/Datatype' };
 
 function object(properties: Readonly<Record<string, unknown>>, required: readonly string[] = Object.keys(properties)): JsonSchema {
@@ -38,6 +40,30 @@ export const V2_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     outputs: arrayOf('TensorMetadata'),
     properties: { type: 'object', additionalProperties: { type: 'string' } },
   }),
+  StatisticDuration: object({ count: COUNT, ns: COUNT }),
+  BatchStatistics: object({ batch_size: COUNT, compute_input: DURATION, compute_infer: DURATION, compute_output: DURATION }),
+  InferStatistics: object({
+    success: DURATION,
+    fail: DURATION,
+    queue: DURATION,
+    compute_input: DURATION,
+    compute_infer: DURATION,
+    compute_output: DURATION,
+    cache_hit: DURATION,
+    cache_miss: DURATION,
+  }),
+  ModelStatistics: object({
+    name: NAME,
+    version: { type: 'string' },
+    last_inference: COUNT,
+    inference_count: COUNT,
+    execution_count: COUNT,
+    inference_stats: { $ref: '#/components/schemas/InferStatistics' },
+    batch_stats: arrayOf('BatchStatistics'),
+    memory_usage: { type: 'array', maxItems: 0 },
+    response_stats: { type: 'object', maxProperties: 0 },
+  }),
+  ModelStatisticsList: object({ model_stats: arrayOf('ModelStatistics') }),
   Datatype: { enum: DATATYPES },
   Parameters: { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
   InferRequest: object(

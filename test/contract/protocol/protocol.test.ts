@@ -36,4 +36,8 @@ describeProtocol('v2 JSON', () => v2JsonWire(server.url));
 describeProtocol('v2 binary', () => v2BinaryWire(server.url));
 describeProtocol('gRPC typed', () => grpcWire(server.grpcAddress, 'typed'));
 describeProtocol('gRPC raw', () => grpcWire(server.grpcAddress, 'raw'));
+// The HTTP port carries HTTP/2 and gRPC, too.
+describeProtocol('v2 JSON', () => v2JsonWire(server.url, 'HTTP/2'));
+describeProtocol('gRPC typed', () => grpcWire(new URL(server.url).host, 'typed'));
+describeProtocol('gRPC raw', () => grpcWire(new URL(server.url).host, 'raw'));
 describeProtocol('v1', () => v1Wire(server.url, (model) => signatures.get(model)));

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import http2 from 'node:http2';
 import { ERROR_TABLE, type ErrorReason } from '../../../src/core/errors.ts';
 import type { Signature } from '../../../src/core/metadata.ts';
 import {
@@ -25,10 +27,29 @@ interface Reply {
   readonly body: Buffer;
 }
 
-async function post(url: string, headers: Readonly<Record<string, string>>, body: Uint8Array | string): Promise<Reply> {
+type Post = (url: string, headers: Readonly<Record<string, string>>, body: Uint8Array | string) => Promise<Reply>;
+
+/** HTTP/2 with prior knowledge. */
+const postOverHttp2: Post = async (url, headers, body) => {
+  const { origin, pathname } = new URL(url);
+  const session = http2.connect(origin);
+  try {
+    const stream = session.request({ ...headers, ':method': 'POST', ':path': pathname });
+    stream.end(body);
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const [[answered]] = await Promise.all([once(stream, 'response') as Promise<[http2.IncomingHttpHeaders]>, once(stream, 'end')]);
+    const own = Object.entries(answered).filter(([name]) => !name.startsWith(':')) as [string, string][];
+    return { status: Number(answered[':status']), headers: new Headers(own), body: Buffer.concat(chunks) };
+  } finally {
+    session.close();
+  }
+};
+
+const post: Post = async (url, headers, body) => {
   const reply = await fetch(url, { method: 'POST', headers, body });
   return { status: reply.status, headers: reply.headers, body: Buffer.from(await reply.arrayBuffer()) };
-}
+};
 
 /** Posts tensors as the wire encodes them, or the body that the request has instead. A handler's own body is what no wire would send. */
 async function exchange(
@@ -36,10 +57,11 @@ async function exchange(
   request: PlainRequest,
   encoded: { readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array | string },
   read: (reply: Reply) => Omit<PlainResponse, 'headers'>,
+  send: Post = post,
 ): Promise<Outcome> {
   const { body } = request;
   const headers = { ...request.headers, ...(body === undefined ? encoded.headers : { 'content-type': body.contentType }) };
-  const reply = await post(url, headers, body?.bytes ?? encoded.body);
+  const reply = await send(url, headers, body?.bytes ?? encoded.body);
   if (reply.status !== 200) return failure(reply.status, reply.body);
   const contentType = reply.headers.get('content-type') ?? '';
   const isOwn = !['application/json', 'application/octet-stream'].includes(contentType) || reply.headers.has(OWN_BODY);
@@ -70,7 +92,7 @@ interface JsonResponse {
   readonly outputs: JsonOutput[];
 }
 
-export function v2JsonWire(url: string): Wire {
+export function v2JsonWire(url: string, version: 'HTTP/1.1' | 'HTTP/2' = 'HTTP/1.1'): Wire {
   return {
     name: 'v2 JSON',
     statusOf,
@@ -82,7 +104,7 @@ export function v2JsonWire(url: string): Wire {
         inputs: request.inputs.map(({ name, datatype, shape, values }) => ({ name, datatype, shape, data: values })),
         outputs: request.outputs?.map((name) => ({ name })),
       });
-      return exchange(url + inferPath(request), request, { headers: { 'content-type': 'application/json' }, body }, (reply) => {
+      const read = (reply: Reply): Omit<PlainResponse, 'headers'> => {
         const parsed = fromJson(reply.body.toString()) as JsonResponse;
         return {
           model: parsed.model_name,
@@ -95,7 +117,9 @@ export function v2JsonWire(url: string): Wire {
             values: (data ?? []).map((value) => fromJsonValue(datatype, value)),
           })),
         };
-      });
+      };
+      const encoded = { headers: { 'content-type': 'application/json' }, body };
+      return exchange(url + inferPath(request), request, encoded, read, version === 'HTTP/2' ? postOverHttp2 : post);
     },
   };
 }

@@ -226,30 +226,37 @@ describe('runServe', () => {
   });
 
   it.each([
-    [new ServingError('model_failed', 'Cannot load model /mnt/models: no model file'), 'Cannot load model /mnt/models: no model file\n'],
+    [new ServingError('model_failed', 'Cannot load model /mnt/models: no model file'), 'Cannot load model /mnt/models: no model file\n', 2],
     [
       Object.assign(new Error('listen EADDRINUSE'), { code: 'EADDRINUSE', port: 8080 }),
       'Cannot listen on 0.0.0.0:8080: the port is in use, choose another --http_port\n',
+      2,
     ],
     [
       Object.assign(new Error('listen EADDRINUSE'), { code: 'EADDRINUSE', port: 8081 }),
       'Cannot listen on 0.0.0.0:8081: the port is in use, choose another --grpc_port\n',
+      2,
     ],
     [
       Object.assign(new Error('listen EACCES'), { code: 'EACCES', port: 8080 }),
       'Cannot listen on 0.0.0.0:8080: the port is not permitted to this user, choose another --http_port\n',
+      2,
     ],
     [
       Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND', hostname: 'x' }),
       'Cannot listen on 0.0.0.0: no such host, choose another --host\n',
+      2,
     ],
-    [new Error('two\n  lines'), 'Cannot start: two; lines\n'],
-  ])('a start that fails with %s ends with code 1 and the reason in one line, last on stderr and in the termination log', async (error, line) => {
-    server.started.reject(error);
-    expect(await runServe(ARGS, host, server.start)).toBe(1);
-    expect(host.err.endsWith(line)).toBe(true);
-    expect(terminationLog()).toBe(line);
-  });
+    [new Error('two\n  lines'), 'Cannot start: two; lines\n', 1],
+  ])(
+    'a start that fails with %s ends with the reason %j in one line, last on stderr and in the termination log, and code %d',
+    async (error, line, code) => {
+      server.started.reject(error);
+      expect(await runServe(ARGS, host, server.start)).toBe(code);
+      expect(host.err.endsWith(line)).toBe(true);
+      expect(terminationLog()).toBe(line);
+    },
+  );
 
   it('logs the stack of a start that failed in a way nobody foresaw', async () => {
     server.started.reject(new TypeError('bug'));

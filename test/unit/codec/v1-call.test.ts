@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodePredictRequest, decodePredictResponse, encodePredictRequest } from '../../../src/codec/index.ts';
+import {
+  decodeOpenPredictRequest,
+  decodePredictRequest,
+  decodePredictResponse,
+  encodePredictRequest,
+  type PredictRequest,
+} from '../../../src/codec/index.ts';
 import { runSteps } from '../../../src/core/steps.ts';
 import { bytesElement, bytesFromElements, bytesFromStrings, stringsFromBytes } from '../../../src/core/tensor-bytes.ts';
 import { isBytesData, type BytesData, type Tensor } from '../../../src/core/tensor.ts';
@@ -42,6 +48,29 @@ describe('encodePredictRequest', () => {
         expect(request.inputs).toEqual(inputs);
       }),
     );
+  });
+});
+
+describe('decodeOpenPredictRequest', () => {
+  const decode = (text: string): PredictRequest => runSteps(decodeOpenPredictRequest(Buffer.from(text), { modelName: 'm', maxDepth: 5 }));
+  const fp64 = (name: string, shape: readonly number[], values: readonly number[]): Tensor => ({
+    name,
+    datatype: 'FP64',
+    shape,
+    data: Float64Array.from(values),
+  });
+
+  it.each<[string, PredictRequest['form'], number, Tensor[]]>([
+    ['{"instances":[[1,2],[3,4]]}', 'instances', 2, [fp64('input-0', [2, 2], [1, 2, 3, 4])]],
+    ['{"inputs":[1,2.5]}', 'instances', 2, [fp64('input-0', [2], [1, 2.5])]],
+    ['{"instances":[{"a":1,"b":[2,3]}]}', 'instances', 1, [fp64('a', [1], [1]), fp64('b', [1, 2], [2, 3])]],
+    ['{"inputs":{"a":[1],"b":[2]}}', 'columns', 1, [fp64('a', [1], [1]), fp64('b', [1], [2])]],
+  ])('reads %s as numbers of floating point', (text, form, rows, inputs) => {
+    expect(decode(text)).toEqual({ request: { modelName: 'm', inputs }, form, rows });
+  });
+
+  it.each(['{}', '{"instances":[[1],[2,3]]}', '{"instances":7', '{"instances":[[[[[[1]]]]]]}'])('refuses %s', (text) => {
+    expect(() => decode(text)).toThrow(expect.objectContaining({ reason: 'invalid_request' }) as Error);
   });
 });
 

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { createResponseCache } from '../../../src/cache/index.ts';
 import { ServingError } from '../../../src/core/errors.ts';
 import type { InferRequest, InferResponse } from '../../../src/core/infer.ts';
 import { createParameters } from '../../../src/core/tensor.ts';
+import { statisticsOf } from '../../support/statistics.ts';
 import { fp32, INPUTS, int64, OUTPUTS, setUp, SIGNATURE } from './set-up.ts';
 
 describe('infer', () => {
@@ -137,7 +139,7 @@ describe('the other verbs', () => {
     expect(dataplane.serverMetadata()).toEqual({
       name: 'kserve-node',
       version: '1.2.3',
-      extensions: ['model_repository_extension', 'model_repository', 'binary_tensor_data', 'parameters'],
+      extensions: ['model_repository_extension', 'model_repository', 'binary_tensor_data', 'parameters', 'statistics'],
     });
     expect(dataplane.modelMetadata('m', '3')).toEqual({
       name: 'm',
@@ -186,5 +188,57 @@ describe('shutdown', () => {
     dataplane.stopAccepting();
     answer({ modelName: 'm', outputs: OUTPUTS });
     expect(await pending).toMatchObject({ modelName: 'm' });
+  });
+});
+
+describe('with a response cache', () => {
+  const PURE = { capabilities: { accepts: [], explains: false, isPure: true } } as const;
+  const cacheOf = (): ReturnType<typeof createResponseCache> => createResponseCache({ maxBytes: 1 << 20, ttlMs: Infinity });
+
+  it('answers an equal request without the model, under its own id and with its own choice of outputs', async () => {
+    const { infer, submitted } = setUp(undefined, Infinity, PURE, { cache: cacheOf() });
+    expect(await infer({ id: 'a' })).toEqual({ modelName: 'm', modelVersion: '3', id: 'a', outputs: OUTPUTS });
+    expect(await infer({ id: 'b' })).toEqual({ modelName: 'm', modelVersion: '3', id: 'b', outputs: OUTPUTS });
+    expect(submitted.length).toBe(1);
+    expect((await infer({ outputs: [{ name: 'b' }] })).outputs).toEqual([OUTPUTS[1]]);
+    expect(submitted.length).toBe(2);
+  });
+
+  it('checks requests all the same', async () => {
+    const { infer } = setUp(undefined, Infinity, PURE, { cache: cacheOf() });
+    await infer();
+    await expect(infer({ inputs: [INPUTS[0]!] })).rejects.toThrow('Missing input "n"');
+  });
+
+  it('runs every request to a model that is not pure', async () => {
+    const { infer, submitted } = setUp(undefined, Infinity, {}, { cache: cacheOf() });
+    await infer();
+    await infer();
+    expect(submitted.length).toBe(2);
+  });
+
+  it('keeps nothing of a model that was unloaded', async () => {
+    const { infer, submitted, dataplane } = setUp(undefined, Infinity, PURE, { cache: cacheOf() });
+    await infer();
+    await dataplane.unload('m');
+    await infer();
+    expect(submitted.length).toBe(2);
+  });
+});
+
+describe('statistics', () => {
+  const statistics = statisticsOf;
+
+  it('are those of the version that serves, or of every model that is ready', () => {
+    const { dataplane } = setUp(undefined, Infinity, {}, { statistics });
+    expect(dataplane.statistics('m')).toEqual([statisticsOf('m', '3')]);
+    expect(dataplane.statistics()).toEqual([statisticsOf('m', '3')]);
+  });
+
+  it('refuse what is unknown or loading', () => {
+    const { dataplane } = setUp(undefined, Infinity, {}, { statistics });
+    expect(() => dataplane.statistics('nobody')).toThrow('Model with name nobody does not exist.');
+    expect(() => dataplane.statistics('m', '9')).toThrow('version 9');
+    expect(() => dataplane.statistics('loading')).toThrow('is not ready');
   });
 });

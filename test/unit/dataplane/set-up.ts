@@ -41,7 +41,7 @@ export function setUp(
   run: (job: Job) => Promise<InferResponse> = () => Promise.resolve({ modelName: 'child', id: 'child', outputs: OUTPUTS }),
   requestTimeoutMs = Infinity,
   served: Partial<ServedModel> = {},
-  deps: Pick<DataplaneDependencies, 'explainer' | 'readiness'> = {},
+  deps: Pick<DataplaneDependencies, 'explainer' | 'readiness' | 'cache' | 'statistics'> = {},
 ): Setup {
   const submitted: (Job & { ctx: RequestContext })[] = [];
   const seen: string[] = [];

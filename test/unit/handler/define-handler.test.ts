@@ -47,7 +47,7 @@ describe('defineHandler', () => {
 
   it('refuses a member that resembles nothing and lists what there is', () => {
     expect(define({ xyz: work })).toThrow(
-      'defineHandler: unknown member "xyz", expected inputs, outputs, accepts, isIdempotent, load, preprocess, predict',
+      'defineHandler: unknown member "xyz", expected inputs, outputs, accepts, isIdempotent, isPure, load, preprocess, predict',
     );
   });
 

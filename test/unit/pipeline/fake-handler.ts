@@ -1,5 +1,6 @@
 import type { Batch, BatchMember, BatchResult } from '../../../src/core/batch.ts';
 import { SILENT_LOGGER, type Logger } from '../../../src/core/context.ts';
+import type { RowBatching } from '../../../src/pipeline/row-runs.ts';
 import type { InferRequest, InferResponse } from '../../../src/core/infer.ts';
 import type { Signature } from '../../../src/core/metadata.ts';
 import type { StopSignal } from '../../../src/core/stop-signal.ts';
@@ -53,14 +54,17 @@ export interface FakeOptions extends Partial<HandlerSpec> {
   /** `null`: a handler without a model file. */
   readonly session?: EngineSession | null;
   readonly log?: Logger;
+  readonly batching?: RowBatching;
 }
 
+const OFF: RowBatching = { mode: 'off', maxBatchSize: 1 };
+
 export function loadFake(handler: Handler, options: FakeOptions = {}): Promise<Pipeline> {
-  const { session = fakeSession(), log = SILENT_LOGGER, ...given } = options;
+  const { session = fakeSession(), log = SILENT_LOGGER, batching = OFF, ...given } = options;
   const spec: HandlerSpec = { path: '/models/m/handler.ts', concurrency: 4, engineRuns: 2, maxStuck: 1, ...given };
-  const model = session === null ? undefined : Promise.resolve(sessionModel(session, spec.engineRuns));
+  const model = session === null ? undefined : sessionModel({ modelName: 'm', batching }, session, spec.engineRuns, log);
   const engineOptions = { onnxBinding: 'auto', provider: 'cpu', intraOpThreads: 1, interOpThreads: 1 } as const;
-  return loadHandlerPipeline({ modelName: 'm', modelVersion: '1', engineOptions, handler: spec }, spec, model, {
+  return loadHandlerPipeline({ modelName: 'm', modelVersion: '1', engineOptions, handler: spec }, spec, Promise.resolve(model), {
     log,
     handler: defineHandler(handler),
   });

@@ -34,6 +34,11 @@ describe('a pipeline through a handler', () => {
     expect({ modelName, modelVersion, id }).toEqual({ modelName: 'm', modelVersion: '1', id: 'mine' });
   });
 
+  it('is pure when it says so', async () => {
+    const pipeline = await loadFake({ isPure: true });
+    expect(pipeline.capabilities).toMatchObject({ isPure: true, runsUserCode: true });
+  });
+
   it('publishes the signature of the model when the handler declares none, and its own capabilities', async () => {
     const pipeline = await loadFake({ accepts: ['image/PNG'], explain: () => reply('why'), isIdempotent: false });
     expect(pipeline.signature).toEqual(SIGNATURE);

@@ -47,6 +47,7 @@ function setUp(paths: readonly string[], options: Partial<RepositoryOptions> = {
       instances: 3,
       loadTimeoutMs: 60_000,
       maxQueueSize: 10,
+      warmUp: 'off',
       engineOptions: { onnxBinding: 'auto', provider: 'cpu', intraOpThreads: 1, interOpThreads: 1 },
       ...options,
     },

@@ -43,6 +43,7 @@ function setUp(paths: readonly string[], options: (root: string) => Partial<Repo
       modelDir: root,
       isolation: 'auto',
       instances: 3,
+      warmUp: 'off',
       loadTimeoutMs: 60_000,
       maxQueueSize: 10,
       engineOptions: { onnxBinding: 'auto', provider: 'cpu', intraOpThreads: 1, interOpThreads: 1 },

@@ -18,6 +18,8 @@ export interface FakeRun {
 
 export class FakeRunner implements BatchRunner {
   readonly runs: FakeRun[] = [];
+  /** As answers have it from now on. */
+  maxRows: number | undefined;
   #capacity: number;
   #listener: () => void = () => undefined;
 
@@ -44,7 +46,12 @@ export class FakeRunner implements BatchRunner {
         batch,
         answer: (measurements) => {
           const responses = batch.members.map(({ request }) => ({ ok: true, value: responseTo(request) }) as const);
-          resolve({ responses, timings: TIMINGS, ...(measurements === undefined ? {} : { measurements }) });
+          resolve({
+            responses,
+            timings: TIMINGS,
+            ...(this.maxRows === undefined ? {} : { maxRows: this.maxRows }),
+            ...(measurements === undefined ? {} : { measurements }),
+          });
         },
         fail: (error) => {
           resolve({ responses: batch.members.map(() => ({ ok: false, error })), timings: TIMINGS });
@@ -62,6 +69,11 @@ export class FakeRunner implements BatchRunner {
     const run = this.runs[index];
     if (run === undefined) throw new Error(`expected run ${String(index)}, only ${String(this.runs.length)} have begun`);
     return run;
+  }
+
+  /** Ids of all members of each run. */
+  batches(): string[] {
+    return this.runs.map(({ batch }) => batch.members.map(({ request }) => request.id).join(' '));
   }
 
   ids(): (string | undefined)[] {

@@ -5,11 +5,14 @@ const TIMINGS = { preprocessMs: 1, predictMs: 20, postprocessMs: 2 };
 
 /** Every metric has a series. */
 function useEverything(metrics: Metrics): void {
-  const queue = metrics.queue('digits');
+  const queue = metrics.queue('digits', '1');
   queue.queued(3);
   queue.batchStarted(2, [4, 8]);
   queue.batchFinished(2, 30, TIMINGS);
+  queue.executed({ members: 2, rows: 5, inputMs: 0, inferMs: 20, outputMs: 0 });
   queue.rejected('overloaded');
+  metrics.requests.cacheLookedUp({ model: 'digits', version: '1', isHit: true, seconds: 0.001 });
+  metrics.requests.cacheSized('digits', 100);
   metrics.requests.started('digits', '1');
   metrics.requests.started('digits', '1');
   metrics.requests.finished({ model: 'digits', version: '1', protocol: 'v2-rest', reason: 'ok', seconds: 0.004 });
@@ -99,7 +102,7 @@ describe('metrics', () => {
 
   it('gives a bound value to the bucket of that bound', async () => {
     const metrics = createMetrics({ version: '1' });
-    metrics.queue('m').batchStarted(1, [10]);
+    metrics.queue('m', '1').batchStarted(1, [10]);
     const lines = await linesOf(metrics);
     expect(lines).toContain('kserve_node_queue_wait_seconds_bucket{le="0.005",model="m"} 0');
     expect(lines).toContain('kserve_node_queue_wait_seconds_bucket{le="0.01",model="m"} 1');
@@ -144,7 +147,7 @@ describe('metrics', () => {
 
   it('escapes a model name with quotes and backslashes', async () => {
     const metrics = createMetrics({ version: '1' });
-    metrics.queue('a"b').queued(1);
+    metrics.queue('a"b', '1').queued(1);
     expect(await linesOf(metrics)).toContain('kserve_node_queue_depth{model="a\\"b"} 1');
   });
 });

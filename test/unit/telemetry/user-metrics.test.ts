@@ -31,8 +31,8 @@ const histogram = (name: string, value: number, buckets?: readonly number[]): Me
 describe('metrics of handlers', () => {
   it('are shown under their names with the model, from their first use on, whether metrics were read before or not', async () => {
     const { metrics, warnings, lines } = setUp();
-    const a = metrics.queue('a');
-    const b = metrics.queue('b');
+    const a = metrics.queue('a', '1');
+    const b = metrics.queue('b', '1');
     a.measured([counter('labels_total', { label: 'seven' }, 2)]);
     expect(await lines('labels_total')).toEqual(['labels_total{model="a",label="seven"} 2']);
     a.measured([counter('labels_total', { label: 'seven' }), histogram('size_bytes', 15, [100, 10, 10, Infinity])]);
@@ -65,7 +65,7 @@ describe('metrics of handlers', () => {
     ['fine', { __proto: 'x' }],
   ])('refuse the name %j with labels %j, and say so once', async (name, labels) => {
     const { metrics, warnings, lines } = setUp();
-    metrics.queue('a').measured([counter(name, labels), counter(name, labels)]);
+    metrics.queue('a', '1').measured([counter(name, labels), counter(name, labels)]);
     expect(warnings).toHaveLength(1);
     expect(await lines('fine')).toEqual([]);
   });
@@ -80,17 +80,17 @@ describe('metrics of handlers', () => {
     ['no number', [counter('x'), counter('x', {}, NaN)]],
   ])('keep the first use when a later one has %s', async (_what, measurements) => {
     const { metrics, warnings, lines } = setUp();
-    metrics.queue('a').measured(measurements);
+    metrics.queue('a', '1').measured(measurements);
     expect(warnings).toHaveLength(1);
     expect(await lines('# TYPE x')).toHaveLength(1);
   });
 
   it('are limited to 1000 series of a model; those that are there go on', async () => {
     const { metrics, warnings, lines } = setUp();
-    const queue = metrics.queue('a');
+    const queue = metrics.queue('a', '1');
     for (let i = 0; i < 1500; i++) queue.measured([counter('x_total', { i: String(i) })]);
     queue.measured([counter('x_total', { i: '0' })]);
-    metrics.queue('b').measured([counter('x_total', { i: '0' })]);
+    metrics.queue('b', '1').measured([counter('x_total', { i: '0' })]);
     const shown = await lines('x_total');
     expect(shown).toHaveLength(1001);
     expect(shown).toContain('x_total{model="a",i="0"} 2');
@@ -101,8 +101,8 @@ describe('metrics of handlers', () => {
 it('explanations have a histogram of their own', async () => {
   const { metrics, lines } = setUp();
   const timings = { preprocessMs: 0, predictMs: 0, postprocessMs: 0 };
-  metrics.queue('a').batchFinished(1, 5, timings);
-  metrics.queue('a').batchFinished(1, 5, { ...timings, explainMs: 20 });
+  metrics.queue('a', '1').batchFinished(1, 5, timings);
+  metrics.queue('a', '1').batchFinished(1, 5, { ...timings, explainMs: 20 });
   metrics.handlerRecycled('a');
   expect(await lines('request_explain_seconds_sum')).toEqual(['request_explain_seconds_sum{model_name="a"} 0.02']);
   expect(await lines('request_explain_seconds_count')).toEqual(['request_explain_seconds_count{model_name="a"} 1']);

@@ -1,3 +1,4 @@
+import { statisticsOf } from '../../../support/statistics.ts';
 import type { RequestContext } from '../../../../src/core/context.ts';
 import { ServingError, modelNotFound, modelNotReady } from '../../../../src/core/errors.ts';
 import type { InferRequest, InferResponse, Verb } from '../../../../src/core/infer.ts';
@@ -54,6 +55,10 @@ export function createFakeDataplane(): FakeDataplane {
     isModelReady(name, version) {
       check(name, version);
       return name === 'echo';
+    },
+    statistics(name, version) {
+      if (name !== undefined) checkReady(name, version);
+      return [statisticsOf(name ?? 'echo', version ?? '2')];
     },
     serverMetadata: () => ({ name: 'kserve-node', version: '1.2.3', extensions: ['model_repository'] }),
     modelMetadata(name, version) {

@@ -1,3 +1,4 @@
+import { statisticsOf } from '../../../support/statistics.ts';
 import { fileURLToPath } from 'node:url';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
@@ -45,6 +46,11 @@ export class FakeDataplane implements Dataplane {
     return { name, version: version ?? '1', signature: SIGNATURE, capabilities: NO_CAPABILITIES };
   };
 
+  statistics: Dataplane['statistics'] = (name, version) => {
+    if (name !== undefined) this.resolve(name, version);
+    return [statisticsOf(name ?? 'm', version ?? '1')];
+  };
+
   modelMetadata: Dataplane['modelMetadata'] = (name, version) => {
     this.resolve(name, version);
     return { name, versions: ['1'], platform: 'onnx_onnxv1', properties: { opset: '17' }, ...SIGNATURE };
@@ -89,6 +95,17 @@ export interface CallOptions {
   readonly deadline?: number;
 }
 
+export const OPTIONS: GrpcServerOptions = {
+  host: '127.0.0.1',
+  port: 0,
+  maxReceiveBytes: 8 << 20,
+  maxSendBytes: 8 << 20,
+  stallTimeoutMs: 60_000,
+  maxHeaderBytes: 16 * 1024,
+  headerTimeoutMs: 10_000,
+  maxConnections: 1000,
+};
+
 /** Server and client of one test; `close` ends both. */
 export class Rig {
   readonly dataplane: FakeDataplane;
@@ -98,8 +115,7 @@ export class Rig {
 
   static async start(options: Partial<GrpcServerOptions> = {}, deps: Partial<GrpcDependencies> = {}): Promise<Rig> {
     const dataplane = new FakeDataplane();
-    const limits = { maxReceiveBytes: 8 << 20, maxSendBytes: 8 << 20 };
-    const server = createGrpcServer({ host: '127.0.0.1', port: 0, ...limits, ...options }, { dataplane, log: SILENT_LOGGER, ...deps });
+    const server = createGrpcServer({ ...OPTIONS, ...options }, { dataplane, log: SILENT_LOGGER, ...deps });
     return new Rig(dataplane, server, await server.start());
   }
 

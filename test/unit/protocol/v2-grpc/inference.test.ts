@@ -53,6 +53,21 @@ describe('GRPCInferenceService', () => {
     expect((await failure(rig.call('ModelMetadata', { name: 'loading' }))).codeName).toBe('UNAVAILABLE');
   });
 
+  it('ModelStatistics answers for one model, or for all when none is named', async () => {
+    const expected = {
+      name: 'm',
+      version: '1',
+      last_inference: 1_690_000_000_000,
+      inference_count: 10,
+      execution_count: 4,
+      inference_stats: { success: { count: 101, ns: 1_000_101 }, cache_miss: { count: 108, ns: 1_000_108 } },
+      batch_stats: [{ batch_size: 3, compute_infer: { count: 110, ns: 1_000_110 } }],
+    };
+    expect(await rig.call('ModelStatistics', { name: 'm' })).toMatchObject({ model_stats: [expected] });
+    expect(await rig.call('ModelStatistics', {})).toMatchObject({ model_stats: [expected] });
+    expect((await failure(rig.call('ModelStatistics', { name: 'nobody' }))).codeName).toBe('NOT_FOUND');
+  });
+
   it('ModelInfer with typed contents answers with typed contents', async () => {
     const reply = await rig.call('ModelInfer', fp32Request({ id: '42', outputs: [{ name: 'x' }], parameters: { k: { double_param: 0.5 } } }));
     expect(reply).toMatchObject({

@@ -4,7 +4,7 @@ import { SILENT_LOGGER } from '../../../../src/core/context.ts';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createGrpcServer } from '../../../../src/protocol/v2-grpc/index.ts';
 import { toServingError } from '../../../../src/core/errors.ts';
-import { echo, failure, FakeDataplane, fp32Request, recordingLogger, Rig, type LogRecord } from './harness.ts';
+import { echo, failure, FakeDataplane, fp32Request, OPTIONS, recordingLogger, Rig, type LogRecord } from './harness.ts';
 
 async function startRig(...args: Parameters<typeof Rig.start>): Promise<Rig> {
   const rig = await Rig.start(...args);
@@ -41,10 +41,7 @@ describe('createGrpcServer', () => {
     onTestFinished(() => void other.close());
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
-    const server = createGrpcServer(
-      { host: '127.0.0.1', port, maxReceiveBytes: -1, maxSendBytes: -1 },
-      { dataplane: new FakeDataplane(), log: SILENT_LOGGER },
-    );
+    const server = createGrpcServer({ ...OPTIONS, port }, { dataplane: new FakeDataplane(), log: SILENT_LOGGER });
     await expect(server.start()).rejects.toThrow(
       `Cannot listen for gRPC on 127.0.0.1:${String(port)}: the port is taken; set --grpc_port to another one`,
     );
@@ -52,10 +49,7 @@ describe('createGrpcServer', () => {
   });
 
   it('stopped before it was started has nothing to do', async () => {
-    const server = createGrpcServer(
-      { host: '127.0.0.1', port: 0, maxReceiveBytes: -1, maxSendBytes: -1 },
-      { dataplane: new FakeDataplane(), log: SILENT_LOGGER },
-    );
+    const server = createGrpcServer(OPTIONS, { dataplane: new FakeDataplane(), log: SILENT_LOGGER });
     server.refreshHealth();
     server.drain();
     await server.stop(1000);

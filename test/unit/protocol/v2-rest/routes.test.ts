@@ -40,6 +40,46 @@ describe('metadata and health', () => {
     expect(reply.json).toEqual(json);
   });
 
+  test.each([
+    ['GET /v2/models/stats', 'echo', '2'],
+    ['GET /v2/models/echo/stats', 'echo', '2'],
+    ['GET /v2/models/echo/versions/1/stats', 'echo', '1'],
+  ])('%s answers with the statistics of Triton', async (line, name, version) => {
+    const reply = await call(line);
+    expect(reply.status).toBe(200);
+    expect(reply.json).toEqual({
+      model_stats: [
+        {
+          name,
+          version,
+          last_inference: 1_690_000_000_000,
+          inference_count: 10,
+          execution_count: 4,
+          inference_stats: {
+            success: { count: 101, ns: 1_000_101 },
+            fail: { count: 102, ns: 1_000_102 },
+            queue: { count: 103, ns: 1_000_103 },
+            compute_input: { count: 104, ns: 1_000_104 },
+            compute_infer: { count: 105, ns: 1_000_105 },
+            compute_output: { count: 106, ns: 1_000_106 },
+            cache_hit: { count: 107, ns: 1_000_107 },
+            cache_miss: { count: 108, ns: 1_000_108 },
+          },
+          batch_stats: [
+            {
+              batch_size: 3,
+              compute_input: { count: 109, ns: 1_000_109 },
+              compute_infer: { count: 110, ns: 1_000_110 },
+              compute_output: { count: 111, ns: 1_000_111 },
+            },
+          ],
+          memory_usage: [],
+          response_stats: {},
+        },
+      ],
+    });
+  });
+
   test('a server that is not ready says so in KServe words', async () => {
     dataplane.isServerReady = false;
     expect(await failure(call('GET /v2/health/ready'))).toEqual({ reason: 'server_not_ready', message: 'Server is not ready.' });

@@ -1,0 +1,1 @@
+export { createResponseCache, type CachedModel, type ResponseCache, type ResponseCacheObserver } from './response-cache.ts';

@@ -1,0 +1,127 @@
+import type { OutgoingHttpHeaders } from 'node:http2';
+import { writeFrameHeader, FRAME_HEADER_BYTES } from '../../codec/index.ts';
+import type { ServingError } from '../../core/errors.ts';
+import { loggableRequestId } from '../../core/request-id.ts';
+import { ANSWER_HEADERS, GrpcCall, type Arrival, type CallDependencies } from './call.ts';
+
+/** The serving side of a call that may last for hours. */
+export interface StreamListener {
+  /** Throws what the call is to end with. */
+  message(message: Buffer): void;
+  /** The client has sent all it wanted to. */
+  ended(): void;
+  /** The client has taken what was sent. */
+  drained?(): void;
+  /** The call is over. */
+  closed(): void;
+}
+
+export interface StreamSink {
+  readonly path: string;
+  /** False: the client is slow; more is kept in memory until `drained`. */
+  readonly isReady: boolean;
+  /** A message behind FRAME_HEADER_BYTES free bytes. */
+  send(frame: Buffer): void;
+  /** Ends the call, well or with an error. */
+  finish(error?: ServingError): void;
+}
+
+export type StreamMethod = (sink: StreamSink) => StreamListener;
+
+const WITH_TRAILERS = { waitForTrailers: true } as const;
+
+/** Messages in and out. While the client does not read, its own messages wait. */
+export class StreamCall extends GrpcCall implements StreamSink {
+  readonly #listener: StreamListener;
+  /** What came before must be done first: inflating takes a while. */
+  #before: Promise<void> | undefined;
+
+  constructor(name: string, method: StreamMethod, arrival: Arrival, deps: CallDependencies) {
+    super(name, arrival, deps);
+    this.#listener = method(this);
+    this.stream.on('drain', () => {
+      this.stream.resume();
+      this.#listener.drained?.();
+    });
+  }
+
+  get id(): string {
+    const header = this.headers['x-request-id'];
+    return loggableRequestId(header === undefined ? undefined : String(header)) ?? '';
+  }
+
+  get isReady(): boolean {
+    return !this.stream.writableNeedDrain;
+  }
+
+  send(frame: Buffer): void {
+    if (this.isAnswered || this.stream.destroyed) return;
+    if (!this.stream.headersSent) this.#begin();
+    writeFrameHeader(frame, frame.length - FRAME_HEADER_BYTES);
+    if (!this.stream.write(frame)) this.stream.pause();
+  }
+
+  finish(error?: ServingError): void {
+    if (this.isAnswered) return;
+    if (error !== undefined) {
+      this.fail(error);
+      return;
+    }
+    this.isAnswered = true;
+    this.finished('OK');
+    if (this.stream.destroyed) return;
+    if (!this.stream.headersSent) this.#begin();
+    this.#endWith({ 'grpc-status': 0 });
+  }
+
+  protected isReading(isPartial: boolean): boolean {
+    return isPartial;
+  }
+
+  protected onMessage(message: Buffer, isCompressed: boolean): void {
+    if (!isCompressed && this.#before === undefined) this.#listener.message(message);
+    else
+      this.#after(async () => {
+        this.#listener.message(isCompressed ? await this.inflate(message) : message);
+      });
+  }
+
+  protected onEnd(): void {
+    if (this.#before === undefined) this.#listener.ended();
+    else {
+      this.#after(() => {
+        this.#listener.ended();
+      });
+    }
+  }
+
+  protected onClose(): void {
+    if (!this.isAnswered) {
+      this.isAnswered = true;
+      this.finished('CANCELLED');
+    }
+    this.#listener.closed();
+  }
+
+  protected override sendError(trailers: OutgoingHttpHeaders): void {
+    if (this.stream.headersSent) this.#endWith(trailers);
+    else super.sendError(trailers);
+  }
+
+  #begin(): void {
+    this.stream.respond(ANSWER_HEADERS, WITH_TRAILERS);
+  }
+
+  #endWith(trailers: OutgoingHttpHeaders): void {
+    this.stream.once('wantTrailers', () => {
+      this.stream.sendTrailers(trailers);
+    });
+    this.stream.end();
+  }
+
+  #after(step: () => void | Promise<void>): void {
+    this.#before = (this.#before ?? Promise.resolve()).then(step).catch((error: unknown) => {
+      this.fail(error);
+    });
+  }
+}
