@@ -73,6 +73,7 @@ function setUp(paths: readonly string[] = ['model.onnx'], pollMs = POLL_MS): Set
       instances: 1,
       loadTimeoutMs: 60_000,
       maxQueueSize: 10,
+      warmUp: 'off',
       engineOptions: { onnxBinding: 'auto', provider: 'cpu', intraOpThreads: 1, interOpThreads: 1 },
       pollMs,
     },
