@@ -65,6 +65,12 @@ class S3Source implements StorageSource {
     };
   }
 
+  /** Known once it was listed. */
+  get identity(): string {
+    const { bucket, prefix, settings } = this.#deps;
+    return `${bucketUrl(bucket, this.#region, settings)} ${prefix}`;
+  }
+
   async list(watch: StoreWatch): Promise<readonly RemoteFile[]> {
     const { bucket, prefix, uri } = this.#deps;
     const files: RemoteFile[] = [];
