@@ -141,7 +141,7 @@ function createModelRepository(settings: Settings, { log, env, startup }: Server
   const { engine, executor, handler, scheduler, server } = settings;
   const predictor = toPredictorOptions(settings.predictor);
   const poolSize = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE);
-  const { instances, intraOpThreads } = resolveBudget({
+  const { instances, intraOpThreads, besideThreads } = resolveBudget({
     cpus: cpuQuota(),
     instances: scheduler.instances,
     intraOpThreads: engine.intraOpThreads,
@@ -186,7 +186,13 @@ function createModelRepository(settings: Settings, { log, env, startup }: Server
       handler: { ...handler, path: handler.handler },
       ...(predictor === undefined ? {} : { predictor }),
       isWatching: handler.watch,
-      engineOptions: { onnxBinding: engine.onnxBinding, provider: engine.provider, intraOpThreads, interOpThreads: engine.interOpThreads },
+      engineOptions: {
+        onnxBinding: engine.onnxBinding,
+        provider: engine.provider,
+        intraOpThreads,
+        besideThreads,
+        interOpThreads: engine.interOpThreads,
+      },
     },
     { createExecutor, observeModel, log, observer: { recycled }, inlineSlots: sharedSlots(poolSize) },
   );
