@@ -142,7 +142,7 @@ function createModelRepository(settings: Settings, { log, env, startup }: Server
   const { engine, executor, handler, scheduler, server } = settings;
   const predictor = toPredictorOptions(settings.predictor);
   const poolSize = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE);
-  const { instances, intraOpThreads } = resolveBudget({
+  const { instances, intraOpThreads, besideThreads } = resolveBudget({
     cpus: cpuQuota(),
     instances: scheduler.instances,
     intraOpThreads: engine.intraOpThreads,
@@ -191,7 +191,13 @@ function createModelRepository(settings: Settings, { log, env, startup }: Server
       ...(predictor === undefined ? {} : { predictor }),
       isWatching: handler.watch,
       pollMs: settings.repository.pollMs,
-      engineOptions: { onnxBinding: engine.onnxBinding, provider: engine.provider, intraOpThreads, interOpThreads: engine.interOpThreads },
+      engineOptions: {
+        onnxBinding: engine.onnxBinding,
+        provider: engine.provider,
+        intraOpThreads,
+        besideThreads,
+        interOpThreads: engine.interOpThreads,
+      },
     },
     {
       createExecutor,
