@@ -61,7 +61,7 @@ describe('parseHead', () => {
       '"x"',
       '1, 2',
       'p',
-      undefined,
+      false,
     ]);
   });
 
