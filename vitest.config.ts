@@ -2,7 +2,12 @@ import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 /** Long ones that break things on purpose: servers that fail in every way, killed downloads, hostile archives. They run with the soak. */
-const CHAOS = ['test/contract/storage/**/*.test.ts', 'test/e2e/download.test.ts', 'test/unit/storage/archive/unpack.property.test.ts'];
+const CHAOS = [
+  'test/contract/storage/**/*.test.ts',
+  'test/e2e/download.test.ts',
+  'test/e2e/serve-uri-faults.test.ts',
+  'test/unit/storage/archive/unpack.property.test.ts',
+];
 const exclude = [...configDefaults.exclude, ...CHAOS];
 
 export default defineConfig({

@@ -39,6 +39,7 @@ async function bundleRole(dist, entry) {
     charset: 'ascii',
     legalComments: 'none',
     logLevel: 'warning',
+    define: { 'import.meta.url': '$moduleUrl' },
     banner: { js: `"use strict";const $urlOf = (path) => require('node:url').pathToFileURL(require('node:path').join(__dirname, '..', path)).href;` },
     plugins: [keepUrls(dist)],
   });
@@ -54,7 +55,9 @@ function keepUrls(dist) {
         const inside = relative(dist, path);
         if (inside.startsWith('..')) return undefined;
         const place = JSON.stringify(inside.split(sep).join('/'));
-        const code = readFileSync(path, 'utf8').replaceAll('import.meta.url', `$urlOf(${place})`);
+        const text = readFileSync(path, 'utf8');
+        // esbuild replaces the expression (`define`), which may stand in a string, too.
+        const code = text.includes('import.meta.url') ? `const $moduleUrl = $urlOf(${place});${text}` : text;
         // A script has no import(): what stays outside goes through that of the module which runs it.
         return { contents: code.replaceAll(/\bimport\((?!\s*['"]\.)/g, '$import('), loader: 'js' };
       });

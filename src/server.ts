@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createResponseCache } from './cache/index.ts';
 import type { Logger, RequestContext } from './core/context.ts';
+import { isUri } from './core/uri.ts';
 import { createDataplane } from './dataplane/index.ts';
 import { createPredictorHealth, toPredictorOptions, type PredictorHealth } from './engine/index.ts';
 import { createInlineExecutor, createProcessExecutor } from './executor/index.ts';
@@ -11,7 +12,7 @@ import { createOpenApiRoute } from './protocol/openapi/index.ts';
 import { createV1Routes, V1_SCHEMAS } from './protocol/v1-rest/index.ts';
 import { createGrpcServer, type GrpcFrontend } from './protocol/v2-grpc/index.ts';
 import { createV2Routes, V2_SCHEMAS } from './protocol/v2-rest/index.ts';
-import { createRepository, type CreateExecutor, type ModelRepository } from './repository/index.ts';
+import { createRepository, type CreateExecutor, type ModelRepository, type RepositoryDependencies } from './repository/index.ts';
 import { cpuQuota, resolveBudget, sharedSlots, type BatchPolicy, type QueuePolicy, type SchedulerObserver } from './scheduler/index.ts';
 import type { Settings } from './settings.ts';
 import { createLatencyLog, createMetrics, Startup, type Metrics } from './telemetry/index.ts';
@@ -141,7 +142,7 @@ function createModelRepository(settings: Settings, { log, env, startup }: Server
   const { engine, executor, handler, scheduler, server } = settings;
   const predictor = toPredictorOptions(settings.predictor);
   const poolSize = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE);
-  const { instances, intraOpThreads } = resolveBudget({
+  const { instances, intraOpThreads, besideThreads } = resolveBudget({
     cpus: cpuQuota(),
     instances: scheduler.instances,
     intraOpThreads: engine.intraOpThreads,
@@ -153,6 +154,9 @@ function createModelRepository(settings: Settings, { log, env, startup }: Server
   });
   const recycled = (name: string): void => {
     metrics.handlerRecycled(name);
+  };
+  const updated = (name: string, outcome: 'loaded' | 'failed'): void => {
+    metrics.modelUpdated(name, outcome);
   };
   const createExecutor: CreateExecutor = (purpose) => {
     if (purpose.isolation === 'inline') return createInlineExecutor({ log });
@@ -175,7 +179,7 @@ function createModelRepository(settings: Settings, { log, env, startup }: Server
   return createRepository(
     {
       modelName: server.modelName,
-      modelDir: server.modelDir === undefined ? undefined : resolve(server.modelDir),
+      modelDir: server.modelDir === undefined || isUri(server.modelDir) ? undefined : resolve(server.modelDir),
       isolation: executor.isolation,
       instances,
       loadTimeoutMs: settings.repository.loadTimeoutMs,
@@ -186,10 +190,31 @@ function createModelRepository(settings: Settings, { log, env, startup }: Server
       handler: { ...handler, path: handler.handler },
       ...(predictor === undefined ? {} : { predictor }),
       isWatching: handler.watch,
-      engineOptions: { onnxBinding: engine.onnxBinding, provider: engine.provider, intraOpThreads, interOpThreads: engine.interOpThreads },
+      pollMs: settings.repository.pollMs,
+      engineOptions: {
+        onnxBinding: engine.onnxBinding,
+        provider: engine.provider,
+        intraOpThreads,
+        besideThreads,
+        interOpThreads: engine.interOpThreads,
+      },
     },
-    { createExecutor, observeModel, log, observer: { recycled }, inlineSlots: sharedSlots(poolSize) },
+    {
+      createExecutor,
+      observeModel,
+      log,
+      observer: { recycled, updated },
+      inlineSlots: sharedSlots(poolSize),
+      ...openSourceOf(settings, { log, env }),
+    },
   );
+}
+
+/** Clients of stores are heavy: they are loaded for a URI only. */
+function openSourceOf({ server, storage }: Settings, deps: ServerDependencies): Pick<RepositoryDependencies, 'openSource'> {
+  const { modelDir } = server;
+  if (modelDir === undefined || !isUri(modelDir)) return {};
+  return { openSource: async () => (await import('./storage/index.ts')).createModelSource(modelDir, storage, deps) };
 }
 
 function policiesOf(scheduler: Settings['scheduler']): { readonly batchPolicy: BatchPolicy; readonly queuePolicy: QueuePolicy } {

@@ -1,4 +1,5 @@
 import { cacheSection, type CacheSettings } from './cache/options.ts';
+import { isUri } from './core/uri.ts';
 import { engineSection, type EngineSettings } from './engine/options.ts';
 import { predictorSection, type PredictorSettings } from './engine/remote/options.ts';
 import { executorSection, type ExecutorSettings } from './executor/options.ts';
@@ -9,6 +10,7 @@ import { httpSection, type HttpSettings } from './protocol/http/options.ts';
 import { grpcSection, type GrpcSettings } from './protocol/v2-grpc/options.ts';
 import { repositorySection, type RepositorySettings } from './repository/options.ts';
 import { schedulerSection, type SchedulerSettings } from './scheduler/options.ts';
+import { storageSection, type StorageSettings } from './storage/options.ts';
 import { telemetrySection, type TelemetrySettings } from './telemetry/options.ts';
 
 /** Every option there is, by the stage that reads it. Stages import the TYPES of their options only: the sections bring the schema library along. */
@@ -22,6 +24,7 @@ export const SECTIONS = {
   scheduler: schedulerSection,
   repository: repositorySection,
   cache: cacheSection,
+  storage: storageSection,
   http: httpSection,
   grpc: grpcSection,
   telemetry: telemetrySection,
@@ -43,6 +46,7 @@ export interface Settings {
   readonly scheduler: SchedulerSettings;
   readonly repository: RepositorySettings;
   readonly cache: CacheSettings;
+  readonly storage: StorageSettings;
   readonly http: HttpSettings;
   readonly grpc: GrpcSettings;
   readonly telemetry: TelemetrySettings;
@@ -77,20 +81,28 @@ function automaticLameDuckMs(gracePeriodMs: number, env: OptionSources['env']): 
 type Partly<T> = { readonly [P in keyof T]: T[P] | undefined };
 
 const NO_MODEL =
-  '--model_dir=DIR is required: directory that holds the model, or one sub-directory for each of several models; or give --handler or --predictor_host';
+  '--model_dir=DIR is required: directory or URI that holds the model, or one sub-directory for each of several models; or give --handler or --predictor_host';
 
 /** What was read of the options that can contradict each other. */
 interface Read {
   readonly server: Partly<ServerOptions>;
   readonly handler: Partly<HandlerSettings>;
   readonly predictor: Partly<PredictorSettings>;
+  readonly repository: Partly<RepositorySettings>;
+  readonly storage: Partly<StorageSettings>;
 }
 
-function findContradictions({ server, handler, predictor }: Read, problems: readonly string[]): string[] {
+function findContradictions(read: Read, problems: readonly string[]): string[] {
+  const { server, handler, predictor } = read;
   // What could not be read, or was misspelled, is not missing.
   const isSaid = problems.some((problem) => /--(model_dir|handler|predictor_host)\b/.test(problem));
   const hasNoModel = !isSaid && server.modelDir === undefined && handler.handler === undefined && predictor.host === undefined;
-  return [...(hasNoModel ? [NO_MODEL] : []), ...contradictionsOfServer(server), ...contradictionsOfModel(server, handler, predictor)];
+  return [
+    ...(hasNoModel ? [NO_MODEL] : []),
+    ...contradictionsOfServer(server),
+    ...contradictionsOfModel(server, handler, predictor),
+    ...(isSaid ? [] : contradictionsOfStorage(read)),
+  ];
 }
 
 function contradictionsOfServer({ enableGrpc, port, httpPort, grpcPort, lameDuck, gracePeriodMs }: Read['server']): string[] {
@@ -116,5 +128,22 @@ function contradictionsOfModel({ modelDir }: Read['server'], handler: Read['hand
   if (predictor.enableHealthCheck === true && !hasPredictor) {
     problems.push('--enable_predictor_health_check: expected --predictor_host, got none');
   }
+  return problems;
+}
+
+/** A check that nobody makes must not be taken for one that passed. */
+function contradictionsOfStorage({ server: { modelDir }, repository: { pollMs = 0 }, storage }: Read): string[] {
+  const problems: string[] = [];
+  const isRemote = modelDir !== undefined && isUri(modelDir);
+  const checks = [
+    ['expect_sha256', storage.expectSha256],
+    ['public_key', storage.publicKey],
+  ] as const;
+  for (const [name, value] of checks) {
+    if (value !== undefined && !isRemote)
+      problems.push(`--${name}: expected --model_dir to be a URI, whose files are checked when they come, got none`);
+  }
+  if (storage.signature !== undefined && storage.publicKey === undefined) problems.push('--signature: expected --public_key of its signer, got none');
+  if (pollMs > 0 && modelDir === undefined) problems.push('--model_poll: expected --model_dir to look at, got none');
   return problems;
 }

@@ -1,17 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { isServingError } from '../core/errors.ts';
-import type { DownloadProgress, DownloadReport } from '../storage/index.ts';
+import type { CacheOptions, DownloadProgress, DownloadReport } from '../storage/index.ts';
 import { renderProgress } from './download-progress.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Host } from './host.ts';
 import { writeTerminationLog } from './termination-log.ts';
 
-const FLAGS = ['expect_sha256', 'public_key', 'signature', 'fsync'] as const;
+const FLAGS = ['expect_sha256', 'public_key', 'signature', 'fsync', 'model_cache', 'model_cache_bytes'] as const;
 type Flag = (typeof FLAGS)[number];
 
 interface Wanted {
   readonly pairs: readonly (readonly [uri: string, destination: string])[];
   readonly flags: Readonly<Partial<Record<Flag, string>>>;
+  readonly cache: CacheOptions | undefined;
 }
 
 /** `download SRC DEST [SRC DEST …]`: what KServe's storage initializer does, with its arguments and variables. */
@@ -28,7 +29,7 @@ export async function runDownload(args: readonly string[], host: Host): Promise<
   try {
     for (const [source, destination] of wanted.pairs) {
       uri = source;
-      const report = await downloadOne(source, destination, wanted.flags, host, stop.signal);
+      const report = await downloadOne(source, destination, wanted, host, stop.signal);
       host.stdout.write(`${JSON.stringify(describeReport(report))}\n`);
     }
     return EXIT_OK;
@@ -80,16 +81,28 @@ async function readArguments(args: readonly string[]): Promise<Wanted | { readon
   if (positionals.length === 0 || positionals.length % 2 !== 0) {
     problems.push(`expected pairs of SRC and DEST, got ${positionals.length} arguments: write kserve-node download SRC DEST [SRC DEST …]`);
   }
+  const cache = await readCache(flags, problems);
   if (problems.length > 0) return { problems };
   const pairs = positionals.flatMap((uri, index) => (index % 2 === 0 ? [[uri, positionals[index + 1] ?? ''] as const] : []));
-  return { pairs, flags };
+  return { pairs, flags, cache };
+}
+
+async function readCache(flags: Wanted['flags'], problems: string[]): Promise<CacheOptions | undefined> {
+  const { model_cache: dir, model_cache_bytes: written } = flags;
+  if (written === undefined) return dir === undefined ? undefined : { dir, maxBytes: 0, keepsUnused: true };
+  const { bytes } = await import('../options/index.ts');
+  const reading = bytes(0, Number.MAX_SAFE_INTEGER).read(written);
+  if (!reading.ok) problems.push(`--model_cache_bytes: ${reading.expected}, got ${JSON.stringify(written)}`);
+  if (dir === undefined) problems.push('--model_cache_bytes: give the --model_cache it bounds, too');
+  return dir === undefined || !reading.ok ? undefined : { dir, maxBytes: reading.value, keepsUnused: true };
 }
 
 const PROGRESS_MS = 1000;
 const REDRAW_MS = 100;
 
-async function downloadOne(uri: string, destination: string, flags: Wanted['flags'], host: Host, signal: AbortSignal): Promise<DownloadReport> {
-  const { download } = await import('../storage/index.ts');
+async function downloadOne(uri: string, destination: string, wanted: Wanted, host: Host, signal: AbortSignal): Promise<DownloadReport> {
+  const { flags, cache } = wanted;
+  const { download, downloadThrough } = await import('../storage/index.ts');
   const publicKey = flags.public_key === undefined ? undefined : await readKey(flags.public_key);
   const isTerminal = host.stderr.isTTY === true;
   const startedAt = performance.now();
@@ -103,7 +116,7 @@ async function downloadOne(uri: string, destination: string, flags: Wanted['flag
     );
   };
   try {
-    return await download(uri, destination, {
+    const ctx = {
       env: host.env,
       signal,
       expectSha256: flags.expect_sha256,
@@ -111,7 +124,8 @@ async function downloadOne(uri: string, destination: string, flags: Wanted['flag
       signatureFile: flags.signature,
       isDurable: flags.fsync !== 'false',
       onStart,
-    });
+    };
+    return await (cache === undefined ? download(uri, destination, ctx) : downloadThrough(uri, destination, cache, ctx));
   } finally {
     clearInterval(show);
     if (isTerminal && show !== undefined) host.stderr.write('\r\u001b[K');
@@ -127,7 +141,7 @@ async function readKey(path: string): Promise<string> {
 }
 
 /** For logs: what came, how fast, and what nobody vouches for. */
-function describeReport({ uri, destination, bytes, files, retries, seconds, unverified, unpacked }: DownloadReport): object {
+function describeReport({ uri, destination, bytes, files, retries, seconds, unverified, unpacked, isCached }: DownloadReport): object {
   return {
     message: 'Downloaded',
     uri,
@@ -140,6 +154,7 @@ function describeReport({ uri, destination, bytes, files, retries, seconds, unve
     unverified_files: unverified.length,
     ...(unverified.length === 0 ? {} : { unverified: unverified.slice(0, MAX_NAMED) }),
     ...(unpacked === undefined ? {} : { unpacked }),
+    ...(isCached === true ? { cached: true } : {}),
   };
 }
 

@@ -119,7 +119,8 @@ async function settlesWithin(work: Promise<unknown>, timeoutMs: number): Promise
 }
 
 /** The reason goes out as the last line of stderr and to the termination log, in one line each. */
-function reportStartFailure(error: unknown, { settings, host, stderr, log }: Serving): number {
+function reportStartFailure(error: unknown, { settings, host, stderr, log, complete }: Serving): number {
+  complete();
   const line = describeStartFailure(error, settings);
   if (line === undefined) log.error({ error }, 'Cannot start');
   const shown = line ?? `Cannot start: ${error instanceof Error ? error.message : String(error)}`;

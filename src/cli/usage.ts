@@ -1,5 +1,5 @@
 const USAGE: Readonly<Record<string, string>> = {
-  serve: 'kserve-node serve --model_dir=DIR [--OPTION=VALUE …]',
+  serve: 'kserve-node serve --model_dir=DIR|URI [--OPTION=VALUE …]',
   inspect: 'kserve-node inspect DIR [--json]',
   types: 'kserve-node types DIR [--out FILE]',
   init: 'kserve-node init NAME [--template predictor|transformer|explainer|image]',
@@ -25,6 +25,8 @@ Options:
   --expect_sha256=HEX   digest of the one file, or of SHA256SUMS where there are several; SRC?sha256=HEX is the same
   --public_key=FILE     PEM public key: the one file, or SHA256SUMS, must be signed (cosign sign-blob)
   --signature=FILE      the signature; SHA256SUMS.sig of the download without it
+  --model_cache=DIR     keep what is fetched there, for all who are given the same directory; DEST gets copies of it
+  --model_cache_bytes=SIZE  most bytes of it: what was not used for longest goes, such as 20GiB (default: the room of its volume)
   --fsync=BOOL          false: do not wait for the disk; a crash of the machine may then undo a download (default true)
 
 Variables are those of KServe's storage initializer: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_DEFAULT_REGION,

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { isUri } from '../core/uri.ts';
 
 /** What a written value means, or what was expected in its place. */
 export type Reading<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly expected: string };
@@ -56,13 +57,14 @@ export function integers(min: number, max: number): Schema<readonly number[]> {
 }
 
 /**
- * A time written in seconds, read as whole milliseconds. Limits are seconds. With `zeroIsNone` a 0 is read as Infinity.
+ * A time written in seconds, with an `s` or without, read as whole milliseconds. Limits are seconds. With `zeroIsNone` a 0 is read as Infinity.
  * At most 24 days: timers of Node take no more.
  */
 export function seconds(limits: { readonly min?: number; readonly max?: number; readonly zeroIsNone?: true } = {}): Schema<number> {
   const { min = 0, max = 2_000_000, zeroIsNone = false } = limits;
   return kind('SECONDS', `expected seconds from ${min} to ${max}`, (written) => {
-    const value = within(numberFrom(written, /^\d+(\.\d+)?$/), min, max, Number.isFinite);
+    const number = typeof written === 'string' ? written.trim().replace(/(?<=\d)s$/, '') : written;
+    const value = within(numberFrom(number, /^\d+(\.\d+)?$/), min, max, Number.isFinite);
     if (value === undefined) return undefined;
     return zeroIsNone && value === 0 ? Infinity : Math.round(value * 1000);
   });
@@ -139,15 +141,33 @@ export function modelName(): Schema<string> {
   );
 }
 
-/** A local directory or file, read as an absolute path. URIs of remote storage have an answer of their own. */
+/** A local directory or file, read as an absolute path. */
 export function localPath(metavar: 'DIR' | 'FILE'): Schema<string> {
-  const path = kind(metavar, 'expected a path', (written) => (typeof written === 'string' && written !== '' ? written : undefined));
-  const local = narrow(path, 'expected a path, only local paths are served in this version', (value) => !/^[a-z][a-z0-9+.-]+:\/\//i.test(value));
+  return resolved(
+    metavar,
+    narrow(someText(metavar, 'expected a path'), 'expected a path on this machine', (value) => !isUri(value)),
+    () => true,
+  );
+}
+
+/** A local directory or file, read as an absolute path, or a URI of remote storage as it is. */
+export function pathOrUri(metavar: 'DIR|URI'): Schema<string> {
+  const some = someText(metavar, 'expected a path or a URI');
+  const printable = narrow(some, 'expected a path or a URI without control characters', (value) => /^\P{Cc}*$/u.test(value));
+  return resolved(metavar, printable, (value) => !isUri(value));
+}
+
+function someText(metavar: string, expected: string): Schema<string> {
+  return kind(metavar, expected, (written) => (typeof written === 'string' && written !== '' ? written : undefined));
+}
+
+/** What is a path becomes an absolute one. */
+function resolved(metavar: string, schema: Schema<string>, isPath: (value: string) => boolean): Schema<string> {
   return {
     metavar,
     read: (written) => {
-      const reading = local.read(written);
-      return reading.ok ? { ok: true, value: resolve(reading.value) } : reading;
+      const reading = schema.read(written);
+      return reading.ok && isPath(reading.value) ? { ok: true, value: resolve(reading.value) } : reading;
     },
   };
 }

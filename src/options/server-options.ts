@@ -1,4 +1,4 @@
-import { auto, boolean, integer, localPath, modelName, seconds, text } from './kinds.ts';
+import { auto, boolean, integer, modelName, pathOrUri, seconds, text } from './kinds.ts';
 import { defineSection, type OptionsOf } from './section.ts';
 
 export const serverSection = defineSection({
@@ -6,8 +6,10 @@ export const serverSection = defineSection({
   options: {
     modelDir: {
       name: 'model_dir',
-      schema: localPath('DIR'),
-      doc: 'directory that holds the model, or one sub-directory for each of several models; needed without --handler and --predictor_host',
+      schema: pathOrUri('DIR|URI'),
+      doc:
+        'directory that holds the model, or one sub-directory for each of several models, or the URI of one in storage (s3://, gs://, https://, hf:// …), ' +
+        'which is downloaded; needed without --handler and --predictor_host',
     },
     modelName: {
       name: 'model_name',

@@ -1,42 +1,22 @@
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ServingError, isServingError, modelNotFound, toServingError } from '../core/errors.ts';
 import type { ModelIndexEntry } from '../core/metadata.ts';
 import { settledWithin } from '../core/settled-within.ts';
 import { detectEngine } from '../engine/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
-import { ExecutorPool, type CreateExecutor, type ExecutorPurpose } from './executor-pool.ts';
-import { watchFiles, type FileWatch } from './file-watch.ts';
+import { ExecutorPool, type ExecutorPurpose } from './executor-pool.ts';
+import { openFetchedModels, placeOf, withFetched, type FetchedModels } from './fetched-models.ts';
+import { watchFiles, type FileWatch, type WatchedFiles } from './file-watch.ts';
 import { readServedLayout } from './fileless.ts';
-import { readRepositoryModel, rereadModel, type LayoutReader, type ModelLocation } from './layout.ts';
-import { loadVersion, type LoadDependencies, type LoadOptions } from './loaded-version.ts';
+import { readRepositoryModel, rereadModel, type FetchedVersion, type LayoutReader, type ModelLocation } from './layout.ts';
+import { loadVersion, type LoadedVersion } from './loaded-version.ts';
 import { findModelHandler } from './model-handler.ts';
+import { backoffMs, ModelPoll, type LoadOutcome } from './model-poll.ts';
 import { checkModelName } from './model-name.ts';
 import { ModelSlot, type SlotHooks } from './model-slot.ts';
 import type { ModelRepository, ServedModel } from './repository.ts';
-
-export interface RepositoryOptions extends LoadOptions {
-  /** Names the only model; undefined when not given. */
-  readonly modelName: string | undefined;
-  /** Absolute path of a directory or a file; undefined only with a handler or a predictor elsewhere. */
-  readonly modelDir: string | undefined;
-  /** `auto`: inline for exactly one model without user code, else a process for each model. */
-  readonly isolation: 'auto' | 'inline' | 'process';
-  /** Loads a model anew when its files or its handler's change. */
-  readonly isWatching?: boolean;
-}
-
-/** Silent by default; server.ts connects telemetry. */
-export interface RepositoryObserver {
-  /** A model was loaded anew because its handler had left too many calls behind. */
-  recycled?(modelName: string): void;
-}
-
-export interface RepositoryDependencies extends Omit<LoadDependencies, 'lease' | 'detect'> {
-  readonly createExecutor: CreateExecutor;
-  readonly observer?: RepositoryObserver;
-  /** Resolves when an engine takes this directory or file for a model, else rejects with ServingError; by default the engines are asked. */
-  readonly detect?: (path: string) => Promise<unknown>;
-}
+import { refuseUnfinished } from './unfinished.ts';
+import type { RepositoryDependencies, RepositoryOptions } from './wiring.ts';
 
 /** Models that load at the same time at start. */
 const LOADS_AT_ONCE = 4;
@@ -51,6 +31,9 @@ const RECYCLE_AGAIN_MS = 10_000;
 /** Beyond the grace, for what is killed to be gone. */
 const CLOSE_MARGIN_MS = 1000;
 
+/** Of a model of a source: the version that serves, the one fetched last, which may have failed to load, or what storage has at this moment. */
+type Which = 'same' | 'newest' | 'latest';
+
 interface LoadFailure {
   readonly slot: ModelSlot;
   readonly error: ServingError;
@@ -63,7 +46,11 @@ export function createRepository(options: RepositoryOptions, deps: RepositoryDep
 class DirectoryRepository implements ModelRepository {
   readonly #options: RepositoryOptions;
   readonly #deps: RepositoryDependencies;
-  readonly #reader: LayoutReader;
+  readonly #reader: Omit<LayoutReader, 'modelDir'>;
+  /** What is served lies in it; that of the newest version for models of a source. */
+  #modelDir: string | undefined;
+  #fetched: FetchedModels | undefined;
+  #poll: ModelPoll | undefined;
   readonly #executors: ExecutorPool;
   readonly #slots = new Map<string, ModelSlot>();
   readonly #recycleAgainAt = new WeakMap<ModelSlot, number>();
@@ -77,31 +64,35 @@ class DirectoryRepository implements ModelRepository {
     this.#options = options;
     this.#deps = deps;
     this.#reader = {
-      modelDir: options.modelDir ?? dirname(options.handler?.path ?? ''),
       detect: deps.detect ?? ((path) => detectEngine({ path })),
       takesHandlers: options.handler?.enableModelHandlers === true,
       log: deps.log,
     };
+    this.#modelDir = options.modelDir;
     this.#executors = new ExecutorPool(deps.createExecutor);
   }
 
   async start(signal: AbortSignal): Promise<void> {
     const { modelName } = this.#options;
     if (modelName !== undefined) checkModelName(modelName);
-    const layout = await readServedLayout(this.#options, this.#reader);
+    await this.#openModels(signal);
+    const fetched = this.#fetched?.current;
+    const layout = await readServedLayout({ ...this.#options, modelDir: this.#modelDir }, this.#readerOf(fetched));
     this.#isSingle = layout.kind === 'single';
-    for (const location of layout.models) this.#slots.set(location.name, this.#createSlot(location, true));
+    for (const location of layout.models) this.#slots.set(location.name, this.#createSlot(withFetched(location, fetched), true));
     for (const slot of this.#slots.values()) await this.#prepare(slot);
     const failures = await this.#loadAll(signal);
     const [first] = failures;
-    if (first === undefined || failures.length < this.#slots.size) return;
+    if (first === undefined || failures.length < this.#slots.size) {
+      this.#poll?.start();
+      return;
+    }
     await this.close(0);
-    const others = failures.length > 1 ? ` (and ${failures.length - 1} more of ${this.#reader.modelDir})` : '';
-    throw new ServingError(
-      first.error.reason,
-      `Cannot load model "${first.slot.name}" from ${first.slot.location.path}: ${first.error.message}${others}`,
-      { cause: first.error },
-    );
+    const place = this.#fetched?.uri ?? first.slot.location.path;
+    const others = failures.length > 1 ? ` (and ${failures.length - 1} more of ${this.#fetched?.uri ?? this.#modelDir ?? ''})` : '';
+    throw new ServingError(first.error.reason, `Cannot load model "${first.slot.name}" from ${place}: ${first.error.message}${others}`, {
+      cause: first.error,
+    });
   }
 
   names(): readonly string[] {
@@ -128,13 +119,15 @@ class DirectoryRepository implements ModelRepository {
   }
 
   async load(name: string): Promise<void> {
-    const slot = this.#slots.get(name) ?? (await this.#discover(name));
+    const known = this.#slots.get(name);
+    let slot = known;
     try {
-      await slot.load(() => this.#locate(slot));
+      slot ??= await this.#discover(name);
+      await this.#load(slot, known === undefined ? 'newest' : 'latest');
     } catch (error) {
       if (isServingError(error) && (error.reason === 'conflict' || error.reason === 'model_not_found')) throw error;
       const { message } = toServingError(error);
-      this.#logFailure(slot, error);
+      if (slot !== undefined) this.#logFailure(slot, error);
       throw new ServingError('model_not_ready', `Model with name ${name} is not ready. ${message}`, { cause: error });
     }
   }
@@ -152,8 +145,51 @@ class DirectoryRepository implements ModelRepository {
     const endsAt = performance.now() + graceMs;
     this.#closing.abort(new ServingError('server_not_ready', 'Server is shutting down'));
     for (const watch of this.#watches) watch.close();
+    this.#poll?.stop();
     await settledWithin(Promise.all([...this.#slots.values()].map((slot) => slot.close(graceMs))), graceMs + CLOSE_MARGIN_MS);
     await this.#executors.stop(Math.max(0, endsAt - performance.now()));
+    await this.#fetched?.close();
+  }
+
+  /** Models of a source are fetched; what is there already is served where it is. */
+  async #openModels(signal: AbortSignal): Promise<void> {
+    const { openSource, log, observer } = this.#deps;
+    if (openSource === undefined) {
+      if (this.#modelDir !== undefined) await refuseUnfinished([this.#modelDir]);
+      return;
+    }
+    const opened = await openFetchedModels(await openSource(), log, AbortSignal.any([signal, this.#closing.signal]));
+    if (typeof opened === 'string') {
+      this.#modelDir = opened;
+      return;
+    }
+    this.#fetched = opened;
+    this.#modelDir = opened.current.dir;
+    const { pollMs = 0 } = this.#options;
+    if (pollMs === 0) return;
+    const fetchFailed = (): void => {
+      for (const name of this.names()) observer?.updated?.(name, 'failed');
+    };
+    this.#poll = new ModelPoll(opened, pollMs, { loadCurrent: () => this.#loadCurrent(opened), fetchFailed }, log);
+  }
+
+  async #takeLatest(): Promise<void> {
+    const fetched = this.#fetched;
+    if (fetched !== undefined) await fetched.take(await fetched.look(this.#closing.signal));
+  }
+
+  /** Every wanted model that serves another version than the newest; what was unloaded stays so. */
+  async #loadCurrent(fetched: FetchedModels): Promise<LoadOutcome> {
+    const { version } = fetched.current;
+    let all: LoadOutcome = 'loaded';
+    for (const slot of this.#wanted()) {
+      if (slot.isServing && slot.location.fetched?.version === version) continue;
+      this.#deps.log.info({ model: slot.name, uri: fetched.uri }, 'A new version is in storage: it is loaded beside the one that serves');
+      const outcome = await this.#loadAnew(slot, 'newest');
+      if (outcome !== 'busy') this.#deps.observer?.updated?.(slot.name, outcome);
+      if (all !== 'failed' && outcome !== 'loaded') all = outcome;
+    }
+    return all;
   }
 
   /** Resolves with the models that could not be loaded. */
@@ -164,7 +200,7 @@ class DirectoryRepository implements ModelRepository {
       for (let slot = waiting.shift(); slot !== undefined; slot = waiting.shift()) {
         const { location } = slot;
         try {
-          await slot.load(() => Promise.resolve(location));
+          await this.#during(() => slot.load(() => Promise.resolve(location)));
         } catch (error) {
           failures.push({ slot, error: toServingError(error) });
           // The failure of the only model is the caller's to report.
@@ -200,8 +236,11 @@ class DirectoryRepository implements ModelRepository {
 
   /** A sub-directory that has appeared since the start; that of an only model under another name is not one. */
   async #discover(name: string): Promise<ModelSlot> {
-    const location = this.#isSingle ? undefined : await readRepositoryModel(name, this.#reader);
-    const isKnown = [...this.#slots.values()].some((slot) => slot.location.path === location?.path);
+    if (!this.#isSingle) await this.#takeLatest();
+    const fetched = this.#fetched?.current;
+    const found = this.#isSingle ? undefined : await readRepositoryModel(name, this.#readerOf(fetched));
+    const location = found === undefined ? undefined : withFetched(found, fetched);
+    const isKnown = location !== undefined && [...this.#slots.values()].some((slot) => placeOf(slot.location) === placeOf(location));
     if (location === undefined || (isKnown && !this.#slots.has(name))) throw modelNotFound(name);
     const known = this.#slots.get(name);
     if (known !== undefined) return known;
@@ -215,7 +254,10 @@ class DirectoryRepository implements ModelRepository {
     const { detect } = this.#reader;
     const lease = (spec: PipelineSpec): ReturnType<ExecutorPool['lease']> => this.#executors.lease(this.#purpose(spec));
     const load: SlotHooks['load'] = async (found, version) => {
-      const loaded = await loadVersion(found, version, this.#options, { ...this.#deps, detect, lease }, this.#closing.signal);
+      if (found.isFileless !== true) await refuseUnfinished([this.#readerOf(found.fetched).modelDir, found.path, version.path]);
+      const loaded = await this.#keepingFiles(found, () =>
+        loadVersion(found, version, this.#options, { ...this.#deps, detect, lease }, this.#closing.signal),
+      );
       if (this.#waitsForPredictor(loaded)) this.#loadAgainLater(slot);
       return loaded;
     };
@@ -235,7 +277,7 @@ class DirectoryRepository implements ModelRepository {
     this.#deps.log.info({ model: slot.name, delayMs }, 'The predictor does not tell yet what it takes: the model is loaded anew when it may');
     setTimeout(() => {
       if (this.#closing.signal.aborted || !slot.isWanted) return;
-      void this.#loadAnew(slot).then((outcome) => {
+      void this.#loadAnew(slot, 'same').then((outcome) => {
         if (outcome === 'failed') this.#loadAgainLater(slot);
       });
     }, delayMs).unref();
@@ -248,37 +290,65 @@ class DirectoryRepository implements ModelRepository {
     return handler === undefined ? { isolation: 'process', modelName } : { isolation: 'process', modelName, hasHandler: true };
   }
 
+  /** What is loaded needs its files until it is freed: its process may have to be started again. */
+  async #keepingFiles({ fetched }: ModelLocation, load: () => Promise<LoadedVersion>): Promise<LoadedVersion> {
+    return fetched === undefined || this.#fetched === undefined ? await load() : await this.#fetched.keep(fetched, load);
+  }
+
+  #readerOf(fetched: FetchedVersion | undefined): LayoutReader {
+    return { ...this.#reader, modelDir: fetched?.dir ?? this.#modelDir ?? dirname(this.#options.handler?.path ?? '') };
+  }
+
+  async #during<T>(load: () => Promise<T>): Promise<T> {
+    return this.#fetched === undefined ? await load() : await this.#fetched.during(load);
+  }
+
+  async #load(slot: ModelSlot, which: Which): Promise<void> {
+    await this.#during(() => slot.load(() => this.#locate(slot, which)));
+  }
+
   /** What is there of a model now; one without files stays what it is. */
-  async #locate({ name, location }: ModelSlot): Promise<ModelLocation> {
-    if (location.isFileless === true) return location;
-    const found = await rereadModel(location, this.#reader);
-    if (found !== undefined) return found;
+  async #locate({ name, location }: ModelSlot, which: Which): Promise<ModelLocation> {
+    if (location.isFileless === true || (which === 'same' && location.fetched !== undefined)) return location;
+    if (which === 'latest') await this.#takeLatest();
+    const fetched = this.#fetched?.current;
+    const reader = this.#readerOf(fetched);
+    const path = fetched === undefined ? location.path : join(fetched.dir, placeOf(location));
+    const found = await rereadModel({ ...location, path }, reader);
+    if (found !== undefined) return withFetched(found, fetched);
     if (this.#options.handler?.path === undefined) throw modelNotFound(name);
-    return location;
+    return withFetched({ name, path, versions: [{ version: '1', path }] }, fetched);
   }
 
   /** Says what of a model's directory is left alone, and begins to watch it. */
   async #prepare(slot: ModelSlot): Promise<void> {
     const { location } = slot;
-    const { handler, isWatching } = this.#options;
+    const { handler, isWatching, pollMs = 0 } = this.#options;
     const found = await findModelHandler(location.versions[0]?.path ?? location.path, location.path);
     if (found !== undefined && handler?.path === undefined && handler?.enableModelHandlers !== true) {
       const message =
         'A handler lies in the model directory and is left alone: code that comes with a model runs with --enable_model_handlers=true only';
       this.#deps.log.info({ model: slot.name, handler: found }, message);
     }
-    if (isWatching !== true) return;
-    const files = {
-      models: location.isFileless === true ? [] : [location.path],
-      handlers: [handler?.path ?? (handler?.enableModelHandlers === true ? found : undefined)],
-    };
-    this.#watches.push(await watchFiles(files, () => this.#reload(slot), this.#deps.log));
+    const handlers = isWatching === true ? [handler?.path ?? (handler?.enableModelHandlers === true ? found : undefined)] : [];
+    const models = location.isFileless === true || location.fetched !== undefined ? [] : [location.path];
+    const isPolled = pollMs > 0 && models.length > 0;
+    if (isWatching === true) await this.#watch(slot, { models: isPolled ? [] : models, handlers }, 0);
+    if (isPolled) await this.#watch(slot, { models, handlers: [] }, pollMs);
   }
 
-  /** After a change on disk. False when it has to be tried again: another load is in progress. */
-  async #reload(slot: ModelSlot): Promise<boolean> {
-    this.#deps.log.info({ model: slot.name }, 'Files have changed: the model is loaded anew');
-    return (await this.#loadAnew(slot)) !== 'busy';
+  async #watch(slot: ModelSlot, files: WatchedFiles, pollMs: number): Promise<void> {
+    let failures = 0;
+    const changed = async (): Promise<boolean | number> => {
+      this.#deps.log.info({ model: slot.name }, 'Files have changed: the model is loaded anew');
+      const outcome = await this.#loadAnew(slot, 'newest');
+      if (outcome === 'busy') return false;
+      if (pollMs > 0) this.#deps.observer?.updated?.(slot.name, outcome);
+      failures = outcome === 'loaded' ? 0 : failures + 1;
+      // Who edits a file comes back; nobody may for what was mounted or copied.
+      return failures === 0 || pollMs === 0 ? true : backoffMs(pollMs, failures);
+    };
+    this.#watches.push(await watchFiles(files, changed, this.#deps.log, { pollMs }));
   }
 
   /** A worn out model says so with each answer: what fails is tried again, not more often than this. */
@@ -287,13 +357,13 @@ class DirectoryRepository implements ModelRepository {
     if (now < (this.#recycleAgainAt.get(slot) ?? 0)) return;
     this.#recycleAgainAt.set(slot, now + RECYCLE_AGAIN_MS);
     this.#deps.log.warn({ model: slot.name }, 'Too many calls of the handler never came to an end: the model is loaded anew');
-    if ((await this.#loadAnew(slot)) === 'loaded') this.#deps.observer?.recycled?.(slot.name);
+    if ((await this.#loadAnew(slot, 'same')) === 'loaded') this.#deps.observer?.recycled?.(slot.name);
   }
 
   /** Loads beside what serves, which goes on when that fails. Never rejects; `busy` when another load or unload was in progress. */
-  async #loadAnew(slot: ModelSlot): Promise<'loaded' | 'failed' | 'busy'> {
+  async #loadAnew(slot: ModelSlot, which: Which): Promise<LoadOutcome> {
     try {
-      await slot.load(() => this.#locate(slot));
+      await this.#load(slot, which);
       return 'loaded';
     } catch (error) {
       if (isServingError(error) && error.reason === 'conflict') return 'busy';

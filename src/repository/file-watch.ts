@@ -4,6 +4,14 @@ import { basename, dirname, join } from 'node:path';
 import type { Logger } from '../core/context.ts';
 import { isFile } from './model-handler.ts';
 
+type Changed = () => Promise<boolean | number>;
+
+interface Times {
+  readonly settleMs: number;
+  /** 0: the file system tells. */
+  readonly pollMs: number;
+}
+
 export interface FileWatch {
   close(): void;
 }
@@ -28,22 +36,26 @@ const CODE = /\.([cm]?[jt]s|json)$/;
 
 /** Files must have been left alone for this long: editors and copies write in several steps. */
 const SETTLE_MS = 250;
+const MAX_SETTLE_MS = 2000;
 
 /**
  * Calls `changed` after files were changed, added or removed and nothing more has happened for `settleMs`; once more afterwards for what changes meanwhile, and
- * again when it resolves with false. `changed` never rejects. Directories that begin with a dot and node_modules are left out.
+ * again when it resolves with false, or after as many milliseconds as it resolves with. `changed` never rejects. Directories that begin with a dot and
+ * node_modules are left out. With `pollMs` files are looked at so often, instead of whenever the file system tells of a change, which those of other machines do not.
  */
 export async function watchFiles(
   files: WatchedFiles,
-  changed: () => Promise<boolean>,
+  changed: Changed,
   log: Logger,
-  settleMs: number = SETTLE_MS,
+  { settleMs, pollMs = 0 }: { readonly settleMs?: number; readonly pollMs?: number } = {},
 ): Promise<FileWatch> {
   const models = await Promise.all(files.models.map(rootOfModel));
   const handlers = files.handlers.flatMap((path) =>
     path === undefined ? [] : [{ directory: dirname(path), isDeep: true, counts: (name: string) => CODE.test(name) }],
   );
-  const watching = new Watching([...models, ...handlers], changed, log, settleMs);
+  // Who looks now and then may look in the middle of a copy.
+  const quietMs = settleMs ?? Math.max(SETTLE_MS, Math.min(pollMs / 2, MAX_SETTLE_MS));
+  const watching = new Watching([...models, ...handlers], changed, log, { settleMs: quietMs, pollMs });
   await watching.begin();
   return watching;
 }
@@ -61,11 +73,13 @@ interface Snapshot {
 
 class Watching implements FileWatch {
   readonly #roots: readonly Root[];
-  readonly #changed: () => Promise<boolean>;
+  readonly #changed: Changed;
   readonly #log: Logger;
-  readonly #settleMs: number;
+  readonly #times: Times;
   readonly #watchers = new Map<string, FSWatcher>();
   #timer: NodeJS.Timeout | undefined;
+  #pollTimer: NodeJS.Timeout | undefined;
+  #againTimer: NodeJS.Timeout | undefined;
   #isBusy = false;
   /** Something happened while it was busy. */
   #isDue = false;
@@ -75,20 +89,28 @@ class Watching implements FileWatch {
   #seen = '';
   #taken = '';
 
-  constructor(roots: readonly Root[], changed: () => Promise<boolean>, log: Logger, settleMs: number) {
+  constructor(roots: readonly Root[], changed: Changed, log: Logger, times: Times) {
     this.#roots = roots;
     this.#changed = changed;
     this.#log = log;
-    this.#settleMs = settleMs;
+    this.#times = times;
   }
 
   async begin(): Promise<void> {
     this.#seen = this.#taken = await this.#look();
+    const { pollMs } = this.#times;
+    if (pollMs > 0)
+      this.#pollTimer = setInterval(() => {
+        // A look that is due is not put off.
+        if (this.#timer === undefined) this.#touch();
+      }, pollMs).unref();
   }
 
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#pollTimer);
+    clearTimeout(this.#againTimer);
     for (const watcher of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
   }
@@ -97,10 +119,11 @@ class Watching implements FileWatch {
     clearTimeout(this.#timer);
     if (this.#isClosed) return;
     this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       this.#settle().catch((error: unknown) => {
         this.#warn(error);
       });
-    }, this.#settleMs).unref();
+    }, this.#times.settleMs).unref();
   }
 
   async #settle(): Promise<void> {
@@ -113,7 +136,7 @@ class Watching implements FileWatch {
       const found = await this.#look();
       const isQuiet = found === this.#seen;
       this.#seen = found;
-      if (isQuiet && found !== this.#taken && (await this.#changed())) this.#taken = found;
+      if (isQuiet && found !== this.#taken) await this.#take(found);
       this.#isDue ||= found !== this.#taken;
     } finally {
       this.#isBusy = false;
@@ -122,10 +145,22 @@ class Watching implements FileWatch {
     }
   }
 
+  async #take(found: string): Promise<void> {
+    clearTimeout(this.#againTimer);
+    const outcome = await this.#changed();
+    if (outcome === false) return;
+    this.#taken = found;
+    if (outcome === true || this.#isClosed) return;
+    this.#againTimer = setTimeout(() => {
+      this.#taken = '';
+      this.#touch();
+    }, outcome).unref();
+  }
+
   /** The files as they are; what directories there are now is watched from now on. */
   async #look(): Promise<string> {
     const { directories, fingerprint } = await takeSnapshot(this.#roots);
-    if (this.#isClosed) return fingerprint;
+    if (this.#isClosed || this.#times.pollMs > 0) return fingerprint;
     for (const [directory, watcher] of this.#watchers) {
       if (directories.has(directory)) continue;
       watcher.close();

@@ -13,12 +13,20 @@ export interface ModelVersion {
   readonly path: string;
 }
 
+/** What was in storage at one moment, in a directory of its own. */
+export interface FetchedVersion {
+  readonly version: string;
+  readonly dir: string;
+}
+
 /** A model on disk; `versions` is never empty and starts with the highest. */
 export interface ModelLocation {
   readonly name: string;
   /** What `versions` was read from, to be read again on reload. */
   readonly path: string;
   readonly versions: readonly ModelVersion[];
+  /** Absent for files that are served where they always were. */
+  readonly fetched?: FetchedVersion;
   /** There is no model directory to look into; `path` only says where a handler in it would lie. */
   readonly isFileless?: true;
 }

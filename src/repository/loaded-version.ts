@@ -47,6 +47,7 @@ export class LoadedVersion implements ServedModel {
   readonly #log: Logger;
   #retirement: Promise<void> | undefined;
   #retiredBy = Infinity;
+  #onFreed: (() => void) | undefined;
 
   constructor(name: string, version: string, scheduler: Scheduler, model: LoadedModel, lease: ExecutorLease, log: Logger) {
     this.name = name;
@@ -82,6 +83,11 @@ export class LoadedVersion implements ServedModel {
     this.#model.onWornOut(listener);
   }
 
+  /** `listener` is called once, when its files are needed no more. */
+  onFreed(listener: () => void): void {
+    this.#onFreed = listener;
+  }
+
   /** Answers what it has, at most for `graceMs`, then frees the model. Never rejects. Called again, it hurries: the earliest end holds. */
   async retire(graceMs: number): Promise<void> {
     this.#retiredBy = Math.min(this.#retiredBy, performance.now() + graceMs);
@@ -98,6 +104,7 @@ export class LoadedVersion implements ServedModel {
     };
     await settledWithin(this.#model.unload().catch(failed), left());
     await this.#lease.end(left()).catch(failed);
+    this.#onFreed?.();
   }
 }
 

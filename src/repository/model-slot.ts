@@ -38,6 +38,10 @@ export class ModelSlot {
     this.#log = log;
   }
 
+  get isServing(): boolean {
+    return this.#serving !== undefined;
+  }
+
   get isReady(): boolean {
     return this.#serving?.isReady === true;
   }

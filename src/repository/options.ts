@@ -31,6 +31,12 @@ export const repositorySection = defineSection({
       default: 'auto',
       doc: 'runs before a model serves: auto runs the requests in warmup/*.json of its directory, on makes up inputs where there are none, N does so N times',
     },
+    pollMs: {
+      name: 'model_poll',
+      schema: seconds({ max: 86_400 }),
+      default: 0,
+      doc: 'how often to look for a new version, in storage or in the model directory, which is loaded beside the one that serves; 0 never',
+    },
   },
 });
 

@@ -63,6 +63,11 @@ class AzureSource implements StorageSource {
     this.#authorize = authorize;
   }
 
+  get identity(): string {
+    const { endpoint, account, container, prefix } = this.#location;
+    return `${endpoint} ${account}/${container}/${prefix}`;
+  }
+
   async list(watch: StoreWatch): Promise<readonly RemoteFile[]> {
     const { container, prefix } = this.#location;
     const files: RemoteFile[] = [];

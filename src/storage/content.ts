@@ -32,14 +32,23 @@ const SUMS_NAME = 'SHA256SUMS';
 
 /** What is done with files that have all arrived: pin and signature, unpacking of the only file, SHA256SUMS. */
 export async function finishContent(staging: Staging, checks: ContentChecks): Promise<ContentReport> {
-  const [first, ...others] = await readdir(staging.dir);
-  const only = first !== undefined && others.length === 0 && (await stat(join(staging.dir, first))).isFile() ? first : undefined;
+  const only = await onlyFile(staging.dir);
   const isTrusted = await checkTrust(staging.dir, only, checks);
   const format = only === undefined ? undefined : archiveFormat(only);
   if (only !== undefined && format !== undefined) await unpackOnly(staging, only, format, checks);
   const { verified } = await verifySha256Sums(staging.dir, checks.signal);
   const vouched = new Set(isTrusted ? [...verified, only ?? SUMS_NAME] : verified);
   return { vouched, unpacked: format === undefined ? undefined : only };
+}
+
+/** Checks files that were brought before against the same pin and signature. */
+export async function verifyTrust(dir: string, checks: ContentChecks): Promise<void> {
+  await checkTrust(dir, await onlyFile(dir), checks);
+}
+
+async function onlyFile(dir: string): Promise<string | undefined> {
+  const [first, ...others] = await readdir(dir);
+  return first !== undefined && others.length === 0 && (await stat(join(dir, first))).isFile() ? first : undefined;
 }
 
 /** Of one file the file itself, of many their SHA256SUMS, which vouches for the others, must be what was pinned or signed. */

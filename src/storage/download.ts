@@ -1,7 +1,8 @@
 import { symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SILENT_LOGGER, type Logger } from '../core/context.ts';
-import { finishContent, type ContentReport } from './content.ts';
+import { finishContent, verifyTrust, type ContentChecks, type ContentReport } from './content.ts';
+import { NO_CONTENT, versionOfListing, versionOfPath, type ContentVersion } from './content-version.ts';
 import { checkDisk, explainDiskFailure } from './disk.ts';
 import { cannotDownload, showUri } from './failure.ts';
 import { fetchFiles } from './fetch-files.ts';
@@ -12,7 +13,7 @@ import { retrying } from './retry.ts';
 import { readPositive } from './s3-settings.ts';
 import { openSource } from './schemes.ts';
 import { openStaging, type Staging } from './staging.ts';
-import type { DownloadProgress, DownloadReport, Environment, RemoteFile, StorageSource } from './storage.ts';
+import type { DownloadProgress, DownloadReport, Environment, RemoteFile, RetryPolicy, StorageSource } from './storage.ts';
 
 export interface DownloadContext {
   readonly env: Environment;
@@ -38,50 +39,96 @@ const DEFAULT_FILE_CONCURRENCY = 4;
 const READS_PER_FILE = 4;
 const MAX_PARALLEL = 256;
 
+/** What a URI names at this moment: listed, with the credentials of `env`, and not fetched. `close` must be called. */
+export interface OpenDownload {
+  /** As people may see it. */
+  readonly uri: string;
+  /** Changes when the content in the store does, and with the checks that are asked for. */
+  readonly version: ContentVersion;
+  /** To be fetched, as far as the store tells. */
+  readonly totalBytes: number;
+  /** Where files that need no fetching lie: a directory or a file. They are linked to, or unpacked. */
+  readonly localPath?: string;
+  /** Brings everything, or nothing. */
+  to(destination: string): Promise<DownloadReport>;
+  /** Whether files that an earlier download brought, and nothing unpacked, pass the pin and the signature that are asked for; throws what is wrong. */
+  verify(dir: string): Promise<void>;
+  close(): void;
+}
+
 /** Brings what a URI names into a directory: all of it, or nothing. */
 export async function download(uri: string, destination: string, ctx: DownloadContext): Promise<DownloadReport> {
-  const startedAt = performance.now();
+  const opened = await openDownload(uri, ctx);
+  try {
+    return await opened.to(destination);
+  } finally {
+    opened.close();
+  }
+}
+
+/** Asks the store what there is. Rejects as `download` does, before anything is written. */
+export async function openDownload(uri: string, ctx: DownloadContext): Promise<OpenDownload> {
   const pinned = parsePin(uri);
   const sha256 = pinned.sha256 ?? (ctx.expectSha256 === undefined ? undefined : parseSha256(ctx.expectSha256, '--expect_sha256'));
   const concurrency = readPositive(ctx.env, 'S3_MAX_FILE_CONCURRENCY', uri) ?? DEFAULT_FILE_CONCURRENCY;
   const parallel = Math.min(MAX_PARALLEL, Math.max(1, Math.ceil(concurrency)) * READS_PER_FILE);
-  const job: Job = { ctx, uri: pinned.uri, destination: resolve(destination), sha256, parallel };
-  try {
-    const done = await run(job);
-    return { uri: showUri(uri), destination: job.destination, ...done, seconds: (performance.now() - startedAt) / 1000 };
-  } catch (error) {
-    throw explainDiskFailure(error, job.destination, uri);
-  }
+  const request: Request = { ctx, uri: pinned.uri, sha256, parallel };
+  const opened = await openSource(pinned.uri, { env: ctx.env, log: ctx.log ?? SILENT_LOGGER, maxConnections: parallel });
+  if (opened.kind === 'remote') return await openRemote(opened.source, request);
+  if (opened.kind === 'nothing') return describeOpened(request, { version: NO_CONTENT, work: () => Promise.resolve(NOTHING_DONE) });
+  const { source } = opened;
+  const version = await versionOfPath(source.path);
+  return describeOpened(request, { version, localPath: source.path, work: async (job) => link(await source.entries(), job) });
 }
 
-interface Job {
+interface Request {
   readonly ctx: DownloadContext;
   readonly uri: string;
-  readonly destination: string;
   readonly sha256: string | undefined;
   readonly parallel: number;
 }
 
+interface Job extends Request {
+  readonly destination: string;
+}
+
 type Done = Omit<DownloadReport, 'uri' | 'destination' | 'seconds'>;
 
-async function run(job: Job): Promise<Done> {
-  const { ctx, uri, parallel } = job;
-  const opened = await openSource(uri, { env: ctx.env, log: ctx.log ?? SILENT_LOGGER, maxConnections: parallel });
-  if (opened.kind === 'nothing') return { bytes: 0, files: 0, retries: 0, unverified: [] };
-  return opened.kind === 'local' ? link(await opened.source.entries(), job) : fetch(opened.source, job);
+const NOTHING_DONE: Done = { bytes: 0, files: 0, retries: 0, unverified: [] };
+
+interface Opened {
+  readonly version: ContentVersion;
+  readonly totalBytes?: number;
+  readonly localPath?: string;
+  readonly work: (job: Job) => Promise<Done>;
+  readonly close?: () => void;
 }
 
-async function link(entries: ReadonlyMap<string, string>, job: Job): Promise<Done> {
-  return stage(job, async (staging) => {
-    for (const [name, target] of entries) if (target !== join(job.destination, name)) await symlink(target, join(staging.dir, name));
-    const content = await finish(staging, job);
-    return describe({ bytes: 0, files: entries.size, retries: 0, unverified: [...entries.keys()] }, content);
-  });
+function describeOpened(request: Request, { version, totalBytes = 0, localPath, work, close }: Opened): OpenDownload {
+  const { uri } = request;
+  return {
+    uri: showUri(uri),
+    version,
+    totalBytes,
+    ...(localPath === undefined ? {} : { localPath }),
+    to: async (given) => {
+      const startedAt = performance.now();
+      const destination = resolve(given);
+      try {
+        const done = await work({ ...request, destination });
+        return { uri: showUri(uri), destination, ...done, seconds: (performance.now() - startedAt) / 1000 };
+      } catch (error) {
+        throw explainDiskFailure(error, destination, uri);
+      }
+    },
+    verify: (dir) => verifyTrust(dir, checksOf(request)),
+    close: close ?? (() => undefined),
+  };
 }
 
-async function fetch(source: StorageSource, job: Job): Promise<Done> {
-  const { ctx, uri, parallel, destination } = job;
-  const { signal, isDurable = true } = ctx;
+/** From here on `source` belongs to what is returned. */
+async function openRemote(source: StorageSource, request: Request): Promise<OpenDownload> {
+  const { ctx, uri, sha256 } = request;
   const progress = { bytes: 0, totalBytes: 0, files: 0, totalFiles: 0, retries: 0 };
   const policy = {
     ...DEFAULT_POLICY,
@@ -92,20 +139,49 @@ async function fetch(source: StorageSource, job: Job): Promise<Done> {
     progress.retries++;
   };
   try {
-    const files = choose(await retrying({ uri, policy, signal, onRetry }, (watch) => source.list(watch)), job);
+    const files = choose(await retrying({ uri, policy, signal: ctx.signal, onRetry }, (watch) => source.list(watch)), request);
     checkPaths(files, uri);
     progress.totalBytes = files.reduce((sum, { size = 0 }) => sum + size, 0);
     progress.totalFiles = files.length;
-    ctx.onStart?.(progress);
-    return await stage(job, async (staging) => {
-      await checkDisk(staging.dir, destination, progress.totalBytes, uri);
-      const unverified = await fetchFiles(files, { source, uri, dir: staging.dir, signal, policy, parallel, isDurable, progress });
-      const { bytes, retries } = progress;
-      return describe({ bytes, files: files.length, retries, unverified }, await finish(staging, job));
+    const { publicKey, signatureFile } = ctx;
+    return describeOpened(request, {
+      version: await versionOfListing(source.identity ?? uri, files, { sha256, publicKey, signatureFile }),
+      totalBytes: progress.totalBytes,
+      work: (job) => fetch(files, { source, policy, progress }, job),
+      close: () => {
+        source.dispose();
+      },
     });
-  } finally {
+  } catch (error) {
     source.dispose();
+    throw error;
   }
+}
+
+async function link(entries: ReadonlyMap<string, string>, job: Job): Promise<Done> {
+  return stage(job, async (staging) => {
+    for (const [name, target] of entries) if (target !== join(job.destination, name)) await symlink(target, join(staging.dir, name));
+    const content = await finish(staging, job);
+    return describe({ bytes: 0, files: entries.size, retries: 0, unverified: [...entries.keys()] }, content);
+  });
+}
+
+interface Fetching {
+  readonly source: StorageSource;
+  readonly policy: RetryPolicy;
+  readonly progress: { -readonly [K in keyof DownloadProgress]: DownloadProgress[K] };
+}
+
+async function fetch(files: readonly RemoteFile[], { source, policy, progress }: Fetching, job: Job): Promise<Done> {
+  const { ctx, uri, parallel, destination } = job;
+  const { signal, isDurable = true } = ctx;
+  ctx.onStart?.(progress);
+  return await stage(job, async (staging) => {
+    await checkDisk(staging.dir, destination, progress.totalBytes, uri);
+    const unverified = await fetchFiles(files, { source, uri, dir: staging.dir, signal, policy, parallel, isDurable, progress });
+    const { bytes, retries } = progress;
+    return describe({ bytes, files: files.length, retries, unverified }, await finish(staging, job));
+  });
 }
 
 /** Runs `work` on a staging directory, which becomes the destination when it succeeds and is gone when it fails. */
@@ -124,9 +200,13 @@ async function stage(job: Job, work: (staging: Staging) => Promise<Done>): Promi
   return done;
 }
 
-function finish(staging: Staging, { ctx, uri, sha256 }: Job): Promise<ContentReport> {
+function finish(staging: Staging, job: Job): Promise<ContentReport> {
+  return finishContent(staging, checksOf(job));
+}
+
+function checksOf({ ctx, uri, sha256 }: Request): ContentChecks {
   const { signal, publicKey, signatureFile, isDurable = true } = ctx;
-  return finishContent(staging, { uri, signal, sha256, publicKey, signatureFile, isDurable });
+  return { uri, signal, sha256, publicKey, signatureFile, isDurable };
 }
 
 function describe(done: Done, { vouched, unpacked }: ContentReport): Done {
@@ -135,7 +215,7 @@ function describe(done: Done, { vouched, unpacked }: ContentReport): Done {
 }
 
 /** In the order of their paths, so that what happens does not hang on the store. */
-function choose(listed: readonly RemoteFile[], { ctx, uri }: Job): readonly RemoteFile[] {
+function choose(listed: readonly RemoteFile[], { ctx, uri }: Request): readonly RemoteFile[] {
   const isWanted = readPatterns(ctx.env, uri);
   const files = listed.filter(({ path, isExact }) => isExact === true || isWanted(path));
   if (files.length === 0) {

@@ -42,7 +42,7 @@ async function openLocal(written: string, uri: string): Promise<OpenedSource> {
   const path = isAbsolute(written) ? written : resolve(written);
   if (!(await exists(path)))
     throw cannotDownload('model_not_found', uri, `${path} does not exist (ENOENT), check the path and that its volume is mounted`);
-  return { kind: 'local', source: { entries: () => listEntries(path, uri) } };
+  return { kind: 'local', source: { path, entries: () => listEntries(path, uri) } };
 }
 
 async function listEntries(path: string, uri: string): Promise<ReadonlyMap<string, string>> {

@@ -56,6 +56,11 @@ class GcsSource implements StorageSource {
     this.#deps = deps;
   }
 
+  get identity(): string {
+    const { endpoint, bucket, prefix } = this.#deps;
+    return `${endpoint} ${bucket}/${prefix}`;
+  }
+
   async list(watch: StoreWatch): Promise<readonly RemoteFile[]> {
     const { store, bucket, prefix, endpoint } = this.#deps;
     const files: RemoteFile[] = [];

@@ -43,6 +43,10 @@ class HubSource implements StorageSource {
     this.#deps = deps;
   }
 
+  get identity(): string {
+    return `${this.#deps.endpoint} ${this.#deps.repository}`;
+  }
+
   async list(watch: StoreWatch): Promise<readonly RemoteFile[]> {
     const { store, endpoint, repository, revision } = this.#deps;
     const api = `${endpoint}/api/models/${repository}`;

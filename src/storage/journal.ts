@@ -1,7 +1,7 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { STAGING_NAME } from '../core/staging-name.ts';
 import type { Owner } from './owner.ts';
-import { STAGING_NAME } from './remote-path.ts';
 
 /** Stands in the staging directory from its first moment to its last. */
 export interface Journal {

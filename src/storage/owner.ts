@@ -14,7 +14,7 @@ export interface Owner {
 
 /** An owner says this often that it lives, by the time of its journal. */
 export const HEARTBEAT_MS = 2000;
-const SILENCE_MS = 10_000;
+export const SILENCE_MS = 10_000;
 const LONG_SILENCE_MS = 60_000;
 
 export async function currentOwner(): Promise<Owner> {
@@ -39,15 +39,20 @@ async function readStart(pid: number): Promise<string> {
   }
 }
 
+/** Whether an owner in this container has ended; undefined for one elsewhere, of whom only its silence tells. */
+export async function hasEndedHere(owner: Owner | undefined): Promise<boolean | undefined> {
+  const here = await currentOwner();
+  if (owner === undefined || here.scope === '' || owner.scope !== here.scope || owner.host !== here.host) return undefined;
+  return owner.startedAt !== (await readStart(owner.pid));
+}
+
 /**
  * Whether the owner of `path` has ended. Known at once for a process of this container; of another one (a pod's init container that was started
  * again, a pod on another node) by its silence: that takes up to ten seconds.
  */
 export async function hasEnded(owner: Owner | undefined, path: string, signal: AbortSignal): Promise<boolean> {
-  const here = await currentOwner();
-  if (owner !== undefined && here.scope !== '' && owner.scope === here.scope && owner.host === here.host) {
-    return owner.startedAt !== (await readStart(owner.pid));
-  }
+  const known = await hasEndedHere(owner);
+  if (known !== undefined) return known;
   const first = await modifiedAt(path);
   if (first === undefined || Date.now() - first > LONG_SILENCE_MS) return true;
   for (let waited = 0; waited < SILENCE_MS; waited += HEARTBEAT_MS / 4) {

@@ -1,8 +1,6 @@
+import { STAGING_NAME } from '../core/staging-name.ts';
 import { cannotDownload } from './failure.ts';
 import type { RemoteFile } from './storage.ts';
-
-/** Where files are staged inside a destination; no file of a model may have this name. */
-export const STAGING_NAME = '.kserve-node-download';
 
 /** What `key` is called below `prefix` in the destination, or undefined when it lies beside it: `models/a` has nothing to do with `models/ab/x`. */
 export function pathBelow(prefix: string, key: string): string | undefined {

@@ -52,6 +52,11 @@ class S3Source implements StorageSource {
     };
   }
 
+  /** Known once it was listed. */
+  get identity(): string {
+    return `${this.#s3.urlOf('').href} ${this.#deps.prefix}`;
+  }
+
   async list(watch: StoreWatch): Promise<readonly RemoteFile[]> {
     const { bucket, prefix, uri } = this.#deps;
     const files: RemoteFile[] = [];

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { STAGING_NAME } from '../core/staging-name.ts';
 import { cannotDownload } from './failure.ts';
 import { JOURNAL_NAME, readJournal, writeJournal, type Journal } from './journal.ts';
 import { currentOwner, hasEnded, HEARTBEAT_MS } from './owner.ts';
 import { planPlacing, removePlaced } from './placing.ts';
-import { STAGING_NAME } from './remote-path.ts';
 
 /** Where a download grows until it is whole. One of `commit` and `abandon` must be called, once. */
 export interface Staging {

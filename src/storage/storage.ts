@@ -43,6 +43,8 @@ export interface RemoteBytes {
  * caller's. Every promise and body ends soon after the signal aborts.
  */
 export interface StorageSource {
+  /** The store and the path in it, without credentials: sources of one identity that list the same versions have the same bytes. The URI without it. */
+  readonly identity?: string;
   /** Every file below the URI, in no particular order. Rejects when there is none. Says so whenever a page of the listing has come. */
   list(watch: StoreWatch): Promise<readonly RemoteFile[]>;
   /** Bytes of a file, or all of it without `range`. Must fail when the file is no longer the one that was listed. Says so whenever bytes have come. */
@@ -68,6 +70,8 @@ export interface RetryPolicy {
 
 /** Files that are there already: they are linked to, not copied, as KServe does for paths. */
 export interface LocalSource {
+  /** The directory, or the one file. */
+  readonly path: string;
   /** Entries to link: absolute targets by their names in the destination. */
   entries(): Promise<ReadonlyMap<string, string>>;
 }
@@ -106,6 +110,8 @@ export interface DownloadReport {
   readonly seconds: number;
   /** Files whose content nothing vouches for but its length: the store had no checksum of the whole file and no SHA256SUMS lists it. */
   readonly unverified: readonly string[];
+  /** Nothing was fetched: the cache had it. */
+  readonly isCached?: boolean;
   /** Name of the archive that was unpacked into the destination. */
   readonly unpacked?: string;
 }

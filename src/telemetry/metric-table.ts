@@ -114,6 +114,12 @@ export const METRICS = {
     labels: ['model'],
     help: 'Times that a model was loaded anew because too many calls of its handler never came to an end',
   },
+  modelUpdates: {
+    name: 'kserve_node_model_updates_total',
+    type: 'counter',
+    labels: ['model', 'outcome'],
+    help: 'New versions found by --model_poll, by outcome: loaded or failed, where the old one goes on',
+  },
   httpRequests: {
     name: 'kserve_node_http_requests_total',
     type: 'counter',

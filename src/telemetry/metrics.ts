@@ -63,6 +63,8 @@ export interface Metrics {
   handlerRecycled(model: string): void;
   /** A point of the start was passed, so long after the process began. */
   startupReached(phase: string, seconds: number): void;
+  /** A new version was found beside the one that serves. */
+  modelUpdated(model: string, outcome: 'loaded' | 'failed'): void;
   /** What `GET /metrics` answers for this Accept header: OpenMetrics 1.0 when asked for, else the text format 0.0.4. */
   render(accept: string | undefined): Promise<Exposition>;
 }
@@ -115,6 +117,9 @@ export function createMetrics(options: MetricsOptions, deps: MetricsDependencies
     startupReached: (phase, seconds) => {
       series.startup.with(phase).value = seconds;
     },
+    modelUpdated: (model, outcome) => {
+      series.modelUpdates.with(model, outcome).add(1);
+    },
     render: async (accept) => {
       exposer ??= createExposer(Object.values<SampleSource>(series));
       const shown = await exposer;
@@ -146,6 +151,7 @@ function createSeries() {
     rejected: new NumberSeries(METRICS.rejected),
     restarts: new NumberSeries(METRICS.restarts),
     recycled: new NumberSeries(METRICS.recycled),
+    modelUpdates: new NumberSeries(METRICS.modelUpdates),
     httpRequests: new NumberSeries(METRICS.httpRequests),
     grpcRequests: new NumberSeries(METRICS.grpcRequests),
     httpRequestBytes: new NumberSeries(METRICS.httpRequestBytes),

@@ -78,10 +78,7 @@ function python(): Downloader {
 /** What the server can give at all: curl on signed URLs, eight connections, nothing written, nothing verified. */
 function floor(urls: Urls, bytes: number, dir: string): Downloader {
   const part = bytes / 8;
-  const parts = Array.from(
-    { length: 8 },
-    (_, i) => `range = ${i * part}-${(i + 1) * part - 1}\nurl = "${urls.one[0] ?? ''}"\noutput = /dev/null\n`,
-  );
+  const parts = Array.from({ length: 8 }, (_, i) => `range = ${i * part}-${(i + 1) * part - 1}\nurl = "${urls.one[0] ?? ''}"\noutput = /dev/null\n`);
   writeFileSync(join(dir, 'one.curl'), parts.join('next\n'));
   writeFileSync(join(dir, 'many.curl'), urls.many.map((url) => `url = "${url}"\noutput = /dev/null\n`).join(''));
   return { name: 'curl to /dev/null', command: (load) => ['curl', '-sS', '--fail', '-Z', '--parallel-max', '8', '-K', join(dir, `${load}.curl`)] };

@@ -45,17 +45,17 @@ describe('kserve-node serve', () => {
   it.each([
     ['a directory that does not exist', '/nowhere/model', /\/nowhere\/model/],
     ['a directory without a model', scratch, /kserve-node-cli-/],
-  ])('names %s in one line and exits with 1', (_name, dir, message) => {
+  ])('names %s in one line and exits with 2', (_name, dir, message) => {
     const { code, stdout, stderr } = run('serve', `--model_dir=${dir}`, '--http_port=0', '--grpc_port=0');
-    expect([code, stdout]).toEqual([1, '']);
+    expect([code, stdout]).toEqual([2, '']);
     expect(stderr.trimEnd().split('\n')).toEqual([expect.stringMatching(message)]);
   });
 
-  it('names a corrupt model in one line and exits with 1', () => {
+  it('names a corrupt model in one line and exits with 2', () => {
     const file = join(scratch, 'model.onnx');
     writeFileSync(file, 'this is no model at all');
     const { code, stdout, stderr } = run('serve', `--model_dir=${scratch}`, '--http_port=0', '--grpc_port=0');
-    expect([code, stdout]).toEqual([1, '']);
+    expect([code, stdout]).toEqual([2, '']);
     expect(stderr.trimEnd().split('\n')).toEqual([expect.stringContaining(file)]);
     rmSync(file);
   });

@@ -99,7 +99,13 @@ describe.each(['v1', 'v2', 'grpc-v2'])('kernel-shap before a predictor elsewhere
     writeFileSync(background, rowsOf(VECTORS.background).join('\n'));
     predictor = await startServerProcess(['--model_name=iris', `--model_dir=${modelDir('iris-shap')}`]);
     const host = protocol === 'grpc-v2' ? predictor.grpcAddress : new URL(predictor.url).host;
-    const args = ['--model_name=iris', `--predictor_host=${host}`, `--predictor_protocol=${protocol}`, '--explainer=kernel-shap', '--log_format=json'];
+    const args = [
+      '--model_name=iris',
+      `--predictor_host=${host}`,
+      `--predictor_protocol=${protocol}`,
+      '--explainer=kernel-shap',
+      '--log_format=json',
+    ];
     server = await startServerProcess([...args, `--explainer_background=${background}`]);
   });
   afterAll(async () => {
@@ -127,7 +133,10 @@ describe.each(['v1', 'v2', 'grpc-v2'])('kernel-shap before a predictor elsewhere
 
   it('leaves one record for each explanation, with its time, and none for the calls that it took', async () => {
     for (const id of ['why-v1', 'why-grpc']) await server.waitFor(new RegExp(`"requestId":"${id}".*"message":"Answered"`));
-    const records = server.output().split('\n').filter((line) => line.includes('"message":"Answered"'));
+    const records = server
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('"message":"Answered"'));
     expect(records.length).toBe(2);
     for (const record of records) {
       expect(JSON.parse(record)).toMatchObject({ model: 'iris', explainMs: expect.any(Number) as number });

@@ -106,7 +106,12 @@ describe.each(CASES)('--watch under load: $name', ({ file, files, flags, text })
 describe('--watch of a repository', () => {
   it('watches a model that was loaded after the start', async () => {
     repository = createHandlerRepository({ 'first/handler.mjs': saying("'one'") });
-    const running = (server = await startServerProcess(['--watch', `--model_dir=${repository.dir}`, '--enable_model_handlers=true', '--log_format=json']));
+    const running = (server = await startServerProcess([
+      '--watch',
+      `--model_dir=${repository.dir}`,
+      '--enable_model_handlers=true',
+      '--log_format=json',
+    ]));
     repository.write('later/handler.mjs', saying("'one'"));
     expect((await fetch(`${running.url}/v2/repository/models/later/load`, { method: 'POST' })).status).toBe(200);
     expect((await say(running, 'later', 'x')).text).toBe('one');

@@ -27,7 +27,7 @@ describe.each(['inline', 'process'])('warm-up with --isolation=%s', (isolation) 
     const samples = prepare();
     writeFileSync(join(samples, 'one.json'), row(64));
     server = await startServerProcess([`--model_dir=${repository.dir}`, `--isolation=${isolation}`, '--instances=2', '--log_format=json']);
-    expect(server.output()).toMatch(/"samples":1,"runs":2,.*"Model warmed up".*\n.*"Model loaded"/);
+    await server.waitFor(/"samples":1,"runs":2,.*"Model warmed up".*\n.*"Model loaded"/);
 
     writeFileSync(join(samples, 'two.json'), row(63));
     const failed = await fetch(`${server.url}/v2/repository/models/digits/load`, { method: 'POST' });

@@ -54,8 +54,9 @@ describe('loadSettings', () => {
         maxQueueSize: 1000,
         requestTimeoutMs: 300_000,
       },
-      repository: { loadTimeoutMs: 600_000, warmUp: 'auto' },
+      repository: { loadTimeoutMs: 600_000, warmUp: 'auto', pollMs: 0 },
       cache: { maxBytes: 0, ttlMs: Infinity },
+      storage: { modelCache: undefined, modelCacheBytes: 0, expectSha256: undefined, publicKey: undefined, signature: undefined, fsync: true },
       http: {
         maxBodyBytes: 67_108_864,
         maxHeaderBytes: 16_384,
@@ -145,7 +146,7 @@ describe('loadSettings', () => {
     expect(problemsOf(['--http_port=9000', '--grpc_port=9000', '--lame_duck_seconds=30', '--isolation=thread', '--http-prot=1'])).toEqual([
       'unknown flag --http_prot, did you mean --http_port?',
       '--isolation: expected auto, inline or process, got "thread"',
-      '--model_dir=DIR is required: directory that holds the model, or one sub-directory for each of several models; or give --handler or --predictor_host',
+      '--model_dir=DIR is required: directory or URI that holds the model, or one sub-directory for each of several models; or give --handler or --predictor_host',
       '--grpc_port: expected another port than --http_port, got 9000 for both; --port=9000 serves both on one',
       '--lame_duck_seconds: expected less than --grace_period_seconds (30), got 30',
     ]);
@@ -162,15 +163,26 @@ describe('loadSettings', () => {
     [['--predictor_host=p', '--enable_model_handlers'], ['--enable_model_handlers: expected --model_dir, where the handlers lie, got none']],
     [['--predictor_host=p', '--watch'], ['--watch: expected a handler or a model of its own to watch, got --predictor_host alone']],
     [['--model_dir=/m', '--enable_predictor_health_check'], ['--enable_predictor_health_check: expected --predictor_host, got none']],
-    [['--handler=s3://b/h.mjs'], ['--handler: expected a path, only local paths are served in this version, got "s3://b/h.mjs"']],
+    [['--handler=s3://b/h.mjs'], ['--handler: expected a path on this machine, got "s3://b/h.mjs"']],
   ])('without a model directory or beside a predictor: %j', (argv, problems) => {
     expect(problemsOf(argv)).toEqual(problems);
   });
 
-  it('tells that remote storage is not served', () => {
-    expect(problemsOf(['--model_dir=s3://bucket/digits'])).toEqual([
-      '--model_dir: expected a path, only local paths are served in this version, got "s3://bucket/digits"',
-    ]);
+  it('takes the URI of a model', () => {
+    const settings = { server: { modelDir: 's3://bucket/digits' }, repository: { pollMs: 30_000 } };
+    expect(load(['--model_dir=s3://bucket/digits', '--model_poll=30s'])).toMatchObject({ ok: true, settings });
+  });
+
+  it.each([
+    [
+      ['--model_dir=/m', '--expect_sha256=00'],
+      ['--expect_sha256: expected --model_dir to be a URI, whose files are checked when they come, got none'],
+    ],
+    [['--model_dir=/m', '--public_key=k'], ['--public_key: expected --model_dir to be a URI, whose files are checked when they come, got none']],
+    [['--model_dir=s3://b/m', '--signature=s'], ['--signature: expected --public_key of its signer, got none']],
+    [['--handler=h.mjs', '--model_poll=1'], ['--model_poll: expected --model_dir to look at, got none']],
+  ])('does not pass over what has nothing to do: %j', (argv, problems) => {
+    expect(problemsOf(argv)).toEqual(problems);
   });
 });
 
@@ -191,7 +203,7 @@ describe('SECTIONS', () => {
 
   it.each(OPTIONS.map((option) => [option.name, option] as const))('let %s be set by flag, variable and file alike', (name, option) => {
     const value = String(option.default ?? VALUES[name] ?? 'somebody');
-    const base = name === 'model_dir' ? [] : ['--model_dir=/m'];
+    const base = name === 'model_dir' ? [] : ['--model_dir=s3://b/m', ...(name === 'signature' ? ['--public_key=k'] : [])];
     const file = JSON.stringify({ [name]: value });
     const outcomes = [
       loadSettings({ argv: [...base, `${flagOf(name)}=${value}`], env: {}, readFile: () => '' }),

@@ -30,15 +30,30 @@ function tellOnce(reason: string, log: Logger): void {
 /** Loads a model file. Throws model_failed with one line that names the file and the reason. */
 export async function loadNative(file: string, header: ModelHeader | undefined, options: EngineOptions, log: Logger): Promise<EngineSession> {
   const runtime = ortRuntime();
-  if (options.provider === 'cpu') return loadWith(runtime, file, header, options, 'cpu');
+  if (options.provider === 'cpu') return loadOnCpu(runtime, file, header, options, log);
   try {
     return await loadWith(runtime, file, header, options, 'cuda');
   } catch (thrown) {
     if (options.provider === 'cuda') throw thrown;
-    const session = await loadWith(runtime, file, header, options, 'cpu');
+    const session = await loadOnCpu(runtime, file, header, options, log);
     tellOnce(messageOf(thrown), log);
     return session;
   }
+}
+
+async function loadOnCpu(
+  runtime: OrtRuntime,
+  file: string,
+  header: ModelHeader | undefined,
+  options: EngineOptions,
+  log: Logger,
+): Promise<EngineSession> {
+  const session = await loadWith(runtime, file, header, options, 'cpu');
+  const { besideThreads = options.intraOpThreads } = options;
+  if (besideThreads === options.intraOpThreads) return session;
+  const { fitsTwice, SideBySideSession } = await import('./side-by-side-session.ts');
+  if (!(await fitsTwice(file))) return session;
+  return new SideBySideSession(session, () => loadWith(runtime, file, header, { ...options, intraOpThreads: besideThreads }, 'cpu'), log);
 }
 
 async function loadWith(

@@ -1,4 +1,4 @@
-import { STAGING_NAME } from '../remote-path.ts';
+import { STAGING_NAME } from '../../core/staging-name.ts';
 import type { ArchiveLimits } from './limits.ts';
 import type { Refuse } from './refusal.ts';
 

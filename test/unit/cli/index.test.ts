@@ -32,7 +32,7 @@ describe('runCli', () => {
     async (argv) => {
       const { code, out } = await run(...argv);
       expect(code).toBe(0);
-      expect(out).toContain('--model_dir=DIR');
+      expect(out).toContain('--model_dir=DIR|URI');
       expect(out).toContain('KSERVE_NODE_<NAME>');
     },
   );

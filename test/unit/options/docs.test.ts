@@ -28,7 +28,9 @@ describe('renderOptionTable', () => {
   });
 
   it('shows value, default and aliases of an option', () => {
-    expect(renderOptionTable()).toContain('| `--http_port=INT` | `8080` | port for REST, and for gRPC beside it, 0 for any free one (also variable `PORT`) |');
+    expect(renderOptionTable()).toContain(
+      '| `--http_port=INT` | `8080` | port for REST, and for gRPC beside it, 0 for any free one (also variable `PORT`) |',
+    );
     expect(renderOptionTable()).toContain('| `--isolation=auto\\|inline\\|process` | `auto` |');
   });
 });

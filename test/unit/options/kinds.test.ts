@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { auto, boolean, bytes, integer, localPath, modelName, oneOf, seconds, text, type Schema } from '../../../src/options/index.ts';
+import { auto, boolean, bytes, integer, localPath, modelName, oneOf, pathOrUri, seconds, text, type Schema } from '../../../src/options/index.ts';
 
 /** The value, or what was expected. */
 function read(schema: Schema<unknown>, written: unknown): unknown {
@@ -62,7 +62,7 @@ describe('seconds', () => {
     expect(read(seconds({ max: 60 }), written)).toBe(expected);
   });
 
-  it.each(['', '-1', '61', '1e1', '5s', '.5', NaN, -1, true])('refuses %j', (written) => {
+  it.each(['', '-1', '61', '1e1', '5m', 's', '.5', NaN, -1, true])('refuses %j', (written) => {
     expect(read(seconds({ max: 60 }), written)).toBe('refused: expected seconds from 0 to 60');
   });
 
@@ -153,12 +153,27 @@ describe('localPath', () => {
   it.each(['s3://bucket/model', 'gs://b/m', 'hf://a/b', 'https://host/model.onnx', 'pvc://claim/x', 'file:///mnt/models'])(
     'refuses %s with the reason',
     (written) => {
-      expect(read(localPath('DIR'), written)).toBe('refused: expected a path, only local paths are served in this version');
+      expect(read(localPath('DIR'), written)).toBe('refused: expected a path on this machine');
     },
   );
 
   it.each(['', 5, null])('refuses %j', (written) => {
     expect(read(localPath('DIR'), written)).toBe('refused: expected a path');
+  });
+});
+
+describe('pathOrUri', () => {
+  it('reads a path as an absolute one, and leaves a URI as it is', () => {
+    expect(read(pathOrUri('DIR|URI'), 'models/a')).toBe(resolve('models/a'));
+    expect(read(pathOrUri('DIR|URI'), 's3://bucket/a//b?sha256=0')).toBe('s3://bucket/a//b?sha256=0');
+  });
+
+  it.each([
+    ['', 'refused: expected a path or a URI'],
+    [5, 'refused: expected a path or a URI'],
+    ['s3://a\nb', 'refused: expected a path or a URI without control characters'],
+  ])('refuses %j', (written, problem) => {
+    expect(read(pathOrUri('DIR|URI'), written)).toBe(problem);
   });
 });
 

@@ -5,7 +5,7 @@ import { SILENT_LOGGER } from '../../../src/core/context.ts';
 import { ServingError } from '../../../src/core/errors.ts';
 import type { InferResponse } from '../../../src/core/infer.ts';
 import { createRepository, type ExecutorPurpose, type ModelRepository, type RepositoryOptions } from '../../../src/repository/index.ts';
-import { FakeExecutor, type FakeLoad, type FakeModel } from './fake-executor.ts';
+import { FakeExecutor, sortByModel, type FakeLoad, type FakeModel } from './fake-executor.ts';
 import { addFiles, detect, makeFiles } from './model-files.ts';
 
 interface Setup {
@@ -69,7 +69,10 @@ function setUp(paths: readonly string[], options: Partial<RepositoryOptions> = {
     executors,
     held,
     models,
-    start: () => repository.start(new AbortController().signal),
+    start: async () => {
+      await repository.start(new AbortController().signal);
+      sortByModel(purposes, models, executors);
+    },
     submit: (modelName) => {
       const ctx = {
         id: '1',

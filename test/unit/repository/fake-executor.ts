@@ -111,3 +111,11 @@ export class FakeExecutor implements Executor {
     return Promise.resolve();
   }
 }
+
+/** Models load side by side, in any order. */
+export function sortByModel(purposes: object[], models: FakeModel[], executors: FakeExecutor[]): void {
+  const sort = <T>(values: T[], nameOf: (value: T) => string): unknown => values.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  sort(purposes, (purpose) => JSON.stringify(purpose));
+  sort(models, ({ spec }) => spec.modelName);
+  sort(executors, ({ loads }) => loads[0]?.spec.modelName ?? '');
+}

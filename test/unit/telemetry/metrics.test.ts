@@ -18,6 +18,7 @@ function useEverything(metrics: Metrics): void {
   metrics.requests.started('digits', '1');
   metrics.requests.finished({ model: 'digits', version: '1', protocol: 'v2-rest', reason: 'ok', seconds: 0.004 });
   metrics.executorRestarted('digits');
+  metrics.modelUpdated('digits', 'loaded');
   metrics.http.finished({ method: 'POST', status: 200, requestBytes: 100, responseBytes: 50 });
   metrics.grpc.callFinished({ method: 'ModelInfer', code: 'OK' });
 }
