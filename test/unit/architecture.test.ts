@@ -19,6 +19,7 @@ const STEPS = [
   ['protocol/http'],
   ['protocol/openapi', 'protocol/v1-rest', 'protocol/v2-grpc', 'protocol/v2-rest', 'console'],
   ['settings.ts'],
+  ['head-start.ts'],
   ['server.ts'],
   ['embed.ts'],
   ['cli'],

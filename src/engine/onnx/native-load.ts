@@ -13,9 +13,9 @@ import { describeProperties } from './properties.ts';
 
 type Provider = 'cpu' | 'cuda';
 
-/** Throws, with the reason, when the C API cannot be called here. */
-export function probeNative(): void {
-  ortRuntime();
+/** Rejects, with the reason, when the C API cannot be called here. */
+export async function probeNative(): Promise<void> {
+  await ortRuntime();
 }
 
 let isTold = false;
@@ -29,7 +29,7 @@ function tellOnce(reason: string, log: Logger): void {
 
 /** Loads a model file. Throws model_failed with one line that names the file and the reason. */
 export async function loadNative(file: string, header: ModelHeader | undefined, options: EngineOptions, log: Logger): Promise<EngineSession> {
-  const runtime = ortRuntime();
+  const runtime = await ortRuntime();
   if (options.provider === 'cpu') return loadOnCpu(runtime, file, header, options, log);
   try {
     return await loadWith(runtime, file, header, options, 'cuda');
