@@ -87,9 +87,19 @@ export class ModelStore {
 
   /** All that lies in the directory of temporary files and in the cache, except for the folders that a cache always has. */
   leftovers(): string[] {
-    return readdirSync(this.dir, { recursive: true, encoding: 'utf8' }).filter(
+    return this.#everything().filter(
       (path) => !/^(cache|tmp)(\/kserve-node-\d+(\/(entries|staging|locks|uses))?)?$/.test(path) && !path.includes('node-compile-cache'),
     );
+  }
+
+  /** A folder that the server removes while it is listed makes the listing begin anew. */
+  #everything(attempts = 100): string[] {
+    try {
+      return readdirSync(this.dir, { recursive: true, encoding: 'utf8' });
+    } catch (error) {
+      if (attempts === 0 || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      return this.#everything(attempts - 1);
+    }
   }
 
   entriesOfCache(): string[] {
