@@ -26,7 +26,7 @@ describe('a streaming gRPC call', () => {
       {
         stream: stream as unknown as ServerHttp2Stream,
         headers: { 'grpc-encoding': 'gzip' },
-        connection: new Http2Connection({} as ServerHttp2Session),
+        connection: new Http2Connection(new PassThrough() as unknown as ServerHttp2Session),
       },
       { limits: { maxReceiveBytes: 1 << 20, maxSendBytes: -1, stallTimeoutMs: 1000 }, log: SILENT_LOGGER, observer: {} },
     );
