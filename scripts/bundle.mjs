@@ -9,16 +9,19 @@ import { build } from 'esbuild';
 
 const TEMPLATE = fileURLToPath(new URL('bundled-module.cjs', import.meta.url));
 
+/** What serving needs seldom or late is taken from the compiler's files: reading what V8 has compiled takes time for all that is in the bundle. */
+const NOT_SERVING = /^\.\/(inspect|types|init|pack|download|bench)\.js$/;
+
 const ROLES = [
-  { role: 'cli', entry: 'cli/index.js', module: 'cli-module.cjs', importer: 'importCli' },
+  { role: 'cli', entry: 'cli/index.js', module: 'cli-module.cjs', importer: 'importCli', leavesOut: NOT_SERVING },
   { role: 'child', entry: 'executor/child.js', module: 'child-module.cjs', importer: 'importChild' },
 ];
 
 /** Rewrites dist/ so that its programs start from bundles. */
 export async function bundle(dist) {
   mkdirSync(join(dist, 'bundle'), { recursive: true });
-  for (const { role, entry, module, importer } of ROLES) {
-    const code = await bundleRole(dist, entry);
+  for (const { role, entry, module, importer, leavesOut } of ROLES) {
+    const code = await bundleRole(dist, entry, leavesOut);
     const file = `${role}-${createHash('sha256').update(code).digest('hex').slice(0, 12)}.cjs`;
     writeFileSync(join(dist, 'bundle', file), code);
     const loader = readFileSync(TEMPLATE, 'utf8').replace('$ROLE', role).replace('$BUNDLE', file).replace('$IMPORT', importer);
@@ -26,7 +29,7 @@ export async function bundle(dist) {
   }
 }
 
-async function bundleRole(dist, entry) {
+async function bundleRole(dist, entry, leavesOut) {
   const { outputFiles } = await build({
     entryPoints: [join(dist, entry)],
     outfile: join(dist, 'bundle', basename(entry)),
@@ -41,13 +44,13 @@ async function bundleRole(dist, entry) {
     logLevel: 'warning',
     define: { 'import.meta.url': '$moduleUrl' },
     banner: { js: `"use strict";const $urlOf = (path) => require('node:url').pathToFileURL(require('node:path').join(__dirname, '..', path)).href;` },
-    plugins: [keepUrls(dist)],
+    plugins: [keepUrls(dist, leavesOut)],
   });
   return outputFiles[0].text;
 }
 
 /** Modules find files of the package by their own place, which is where the compiler has put them, in a bundle too. */
-function keepUrls(dist) {
+function keepUrls(dist, leavesOut = /^$/) {
   return {
     name: 'keep-urls',
     setup(builder) {
@@ -59,7 +62,12 @@ function keepUrls(dist) {
         // esbuild replaces the expression (`define`), which may stand in a string, too.
         const code = text.includes('import.meta.url') ? `const $moduleUrl = $urlOf(${place});${text}` : text;
         // A script has no import(): what stays outside goes through that of the module which runs it.
-        return { contents: code.replaceAll(/\bimport\((?!\s*['"]\.)/g, '$import('), loader: 'js' };
+        const folder = JSON.stringify(`${inside.split(sep).slice(0, -1).join('/')}/`);
+        const contents = code.replaceAll(/\bimport\(\s*(['"])([^'"]*)\1\s*\)/g, (written, _, name) => {
+          if (!name.startsWith('.')) return `$import(${JSON.stringify(name)})`;
+          return leavesOut.test(name) ? `$import(new URL(${JSON.stringify(name)}, $urlOf(${folder})).href)` : written;
+        });
+        return { contents: contents.replaceAll(/(?<!\$)\bimport\((?!\s*['"]\.)/g, '$import('), loader: 'js' };
       });
     },
   };

@@ -17,7 +17,7 @@ const { importChild, keepCompiled } = process.getBuiltinModule('node:module').cr
 
 importChild().then(
   ({ runChild }) => {
-    runChild({ entry: __filename, keepCompiled });
+    runChild({ entry: __filename, args: process.argv.slice(2), keepCompiled });
   },
   (error: unknown) => {
     process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : ''}\nCannot start: ${String(error)}\n`);

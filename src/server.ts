@@ -12,6 +12,7 @@ import { createOpenApiRoute } from './protocol/openapi/index.ts';
 import { createV1Routes, V1_SCHEMAS } from './protocol/v1-rest/index.ts';
 import { createGrpcServer, type GrpcFrontend } from './protocol/v2-grpc/index.ts';
 import { createV2Routes, V2_SCHEMAS } from './protocol/v2-rest/index.ts';
+import { modelProcessOptions, type HeadStart } from './head-start.ts';
 import { createRepository, type CreateExecutor, type ModelRepository, type RepositoryDependencies } from './repository/index.ts';
 import { cpuQuota, resolveBudget, sharedSlots, type BatchPolicy, type QueuePolicy, type SchedulerObserver } from './scheduler/index.ts';
 import type { Settings } from './settings.ts';
@@ -31,6 +32,8 @@ export interface ServerDependencies {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Told when the points of the start are passed, up to the first answer. */
   readonly startup?: Startup;
+  /** Of the same settings; what of it the first load did not take ends with that. */
+  readonly headStart?: HeadStart;
 }
 
 export interface RunningServer {
@@ -85,7 +88,7 @@ export async function startServer(
   const http = createRestFrontend(settings, log, metrics, dataplane, grpc);
   const { host, port, httpPort } = settings.server;
   try {
-    await repository.start(signal);
+    await repository.start(signal).finally(() => deps.headStart?.child?.drop());
     startup.reached('models');
     const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, port ?? httpPort), port === undefined ? grpc?.start() : undefined]);
     startup.reached('listening');
@@ -138,11 +141,11 @@ async function watchPredictor({ predictor, server }: Settings, log: Logger): Pro
   return await createPredictorHealth(options, server.modelName ?? 'model', log, { intervalMs: PREDICTOR_HEALTH_INTERVAL_MS });
 }
 
-function createModelRepository(settings: Settings, { log, env, startup }: ServerDependencies, metrics: Metrics): ModelRepository {
+function createModelRepository(settings: Settings, { log, env, startup, headStart }: ServerDependencies, metrics: Metrics): ModelRepository {
   const { engine, executor, handler, scheduler, server } = settings;
   const predictor = toPredictorOptions(settings.predictor);
   const poolSize = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE);
-  const { instances, intraOpThreads } = resolveBudget({
+  const { instances, intraOpThreads, besideThreads } = resolveBudget({
     cpus: cpuQuota(),
     instances: scheduler.instances,
     intraOpThreads: engine.intraOpThreads,
@@ -169,12 +172,9 @@ function createModelRepository(settings: Settings, { log, env, startup }: Server
         metrics.executorRestarted(modelName);
       },
     };
-    const childEntry = new URL('./child.cjs', import.meta.url);
-    const options = { childEntry, stopTimeoutMs: executor.stopTimeoutMs, env };
-    return createProcessExecutor(purpose.hasHandler === true ? { ...options, ...surroundingsOf(handler) } : options, {
-      log: log.child({ model: modelName }),
-      observer,
-    });
+    const options = modelProcessOptions(settings, env, purpose.hasHandler === true);
+    const early = headStart?.child === undefined ? {} : { early: headStart.child };
+    return createProcessExecutor({ ...options, ...early }, { log: log.child({ model: modelName }), observer });
   };
   return createRepository(
     {
@@ -191,7 +191,13 @@ function createModelRepository(settings: Settings, { log, env, startup }: Server
       ...(predictor === undefined ? {} : { predictor }),
       isWatching: handler.watch,
       pollMs: settings.repository.pollMs,
-      engineOptions: { onnxBinding: engine.onnxBinding, provider: engine.provider, intraOpThreads, interOpThreads: engine.interOpThreads },
+      engineOptions: {
+        onnxBinding: engine.onnxBinding,
+        provider: engine.provider,
+        intraOpThreads,
+        besideThreads,
+        interOpThreads: engine.interOpThreads,
+      },
     },
     {
       createExecutor,
@@ -217,12 +223,6 @@ function policiesOf(scheduler: Settings['scheduler']): { readonly batchPolicy: B
     batchPolicy: { maxBatchSize, preferredBatchSizes: preferredBatchSize, maxQueueDelayMs },
     queuePolicy: { priorityLevels, defaultPriority, timeoutMs: queueTimeoutMs, timeoutAction: queueTimeoutAction },
   };
-}
-
-/** What the process of a handler has that others do not. */
-function surroundingsOf({ env, heapMb }: Settings['handler']): { readonly extraEnv: readonly string[]; readonly execArgv: readonly string[] } {
-  const extraEnv = (env ?? '').split(',').map((name) => name.trim());
-  return { extraEnv, execArgv: heapMb === 0 ? [] : [`--max-old-space-size=${heapMb}`] };
 }
 
 type Dataplane = ReturnType<typeof createDataplane>;

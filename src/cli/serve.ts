@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from '../core/context.ts';
 import { isServingError, ServingError } from '../core/errors.ts';
 import type { RunningServer, ServerDependencies } from '../server.ts';
+import type { HeadStart } from '../head-start.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { createStartLogger, gatherLines, Startup, type LogDestination } from '../telemetry/index.ts';
 import { renderExample } from './example.ts';
@@ -29,7 +30,9 @@ export async function runServe(args: readonly string[], host: Host, start?: Star
   const supervision = supervise(host, log);
   try {
     for (const warning of warnings) log.warn({}, warning);
-    return await startAndWait({ settings, host, stderr, log, startup, complete }, supervision, start ?? (await import('../server.ts')).startServer);
+    const headStart = start === undefined ? (await import('../head-start.ts')).takeHeadStart(settings, host.env) : {};
+    const serving = { settings, host, stderr, log, startup, complete, headStart };
+    return await startAndWait(serving, supervision, start ?? (await import('../server.ts')).startServer);
   } finally {
     supervision.release();
   }
@@ -52,16 +55,17 @@ interface Serving {
   readonly stderr: LogDestination;
   readonly log: Logger;
   readonly startup: Startup;
+  readonly headStart: HeadStart;
   /** Of the log. */
   readonly complete: () => void;
 }
 
 async function startAndWait(serving: Serving, supervision: Supervision, start: StartServer): Promise<number> {
-  const { settings, host, log, startup } = serving;
+  const { settings, host, log, startup, headStart } = serving;
   startup.reached('modules');
   finishLater(serving);
   const giveUp = new AbortController();
-  const starting = start(settings, { log, env: host.env, startup }, giveUp.signal);
+  const starting = start(settings, { log, env: host.env, startup, headStart }, giveUp.signal);
   let server: RunningServer | undefined;
   try {
     server = await Promise.race([starting, supervision.ended]);

@@ -23,13 +23,15 @@ export interface DecodeInferOptions {
   readonly headerLength?: number;
   /** Most lists and objects that may be open at once. */
   readonly maxDepth: number;
+  /** The body is the request's alone: tensors may lie in it. Else they have memory of their own, and the body may be dropped. */
+  readonly mayKeepBody?: boolean;
   /** The model's; needed only for Triton's raw form (header length 0: the body is the one input). */
   readonly signature?: Signature;
 }
 
 /**
  * Decodes a request in JSON (OIP "Inference Request JSON Object"), with raw tensors behind the JSON when a header length is given (binary tensor data
- * extension). `body` may be dropped afterwards: tensors have memory of their own. Unknown fields are ignored, `null` stands for an absent optional field, datatypes
+ * extension). Unknown fields are ignored, `null` stands for an absent optional field, datatypes
  * may be in lower case. When an input has both `data` and `binary_data_size`, `data` counts, as in KServe. Throws invalid_request only.
  */
 export function* decodeInferRequest(body: Uint8Array, options: DecodeInferOptions): Steps<InferRequest> {
@@ -48,7 +50,7 @@ export function* decodeInferRequest(body: Uint8Array, options: DecodeInferOption
     ...(modelVersion === undefined ? {} : { modelVersion }),
     ...(fields.id === undefined ? {} : { id: fields.id }),
     ...(fields.parameters === undefined ? {} : { parameters: fields.parameters }),
-    inputs: yield* completeTensors(fields.inputs, raw, 'request'),
+    inputs: yield* completeTensors(fields.inputs, raw, 'request', options.mayKeepBody),
     ...(fields.outputs === undefined ? {} : { outputs: fields.outputs }),
   };
 }

@@ -51,9 +51,9 @@ export function* readTensors(reader: JsonReader, role: 'input' | 'output', what:
  *
  *     body | JSON, Inference-Header-Content-Length bytes | raw tensor | raw tensor | …
  *
- * `raw` is undefined when the body is JSON alone.
+ * `raw` is undefined when the body is JSON alone. `mayStay`: tensors may lie in it.
  */
-export function* completeTensors(tensors: readonly TensorFields[], raw: Uint8Array | undefined, what: string): Steps<Tensor[]> {
+export function* completeTensors(tensors: readonly TensorFields[], raw: Uint8Array | undefined, what: string, mayStay = false): Steps<Tensor[]> {
   let expected = 0;
   for (const { data, binarySize = 0, what: tensor } of tensors) {
     if (data === undefined && raw === undefined) {
@@ -73,7 +73,7 @@ export function* completeTensors(tensors: readonly TensorFields[], raw: Uint8Arr
       name,
       datatype,
       shape,
-      data: data ?? (yield* tensorFromBytesSteps(datatype, shape, bytes, tensor)),
+      data: data ?? (yield* tensorFromBytesSteps(datatype, shape, bytes, tensor, mayStay)),
       ...(parameters === undefined ? {} : { parameters }),
     });
   }

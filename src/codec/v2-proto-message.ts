@@ -129,8 +129,8 @@ export function* readMessage(bytes: Uint8Array, layout: MessageLayout): Steps<Me
   return { modelName, modelVersion, id, parameters, tensors, outputs, raw };
 }
 
-/** Gives every tensor its elements. */
-export function* readTensors(message: MessageDraft, layout: MessageLayout): Steps<readonly Tensor[]> {
+/** Gives every tensor its elements. `mayStay`: raw ones may lie in the message. */
+export function* readTensors(message: MessageDraft, layout: MessageLayout, mayStay = false): Steps<readonly Tensor[]> {
   const { tensors, raw } = message;
   const isRaw = raw.length > 0;
   if (isRaw && raw.length !== tensors.length) {
@@ -143,11 +143,14 @@ export function* readTensors(message: MessageDraft, layout: MessageLayout): Step
     const what = `${layout.noun} "${clip(draft.name)}"`;
     const datatype = datatypeOf(draft.datatype, what);
     const bytes = raw[index];
-    if (isRaw && draft.contents !== undefined) {
+    // MLServer sends empty ones beside raw contents.
+    if (isRaw && draft.contents !== undefined && draft.contents.position < draft.contents.end) {
       throw invalidRequest(`Cannot decode ${what}: it has contents although the message has ${layout.rawName}, expected only one of them`);
     }
     const data =
-      bytes === undefined ? yield* readTyped(draft, datatype, what, layout) : yield* tensorFromBytesSteps(datatype, draft.shape, bytes, what);
+      bytes === undefined
+        ? yield* readTyped(draft, datatype, what, layout)
+        : yield* tensorFromBytesSteps(datatype, draft.shape, bytes, what, mayStay);
     const parameters = isRaw ? withoutSize(draft.parameters) : draft.parameters;
     const { name, shape } = draft;
     result.push(parameters === undefined ? { name, datatype, shape, data } : { name, datatype, shape, data, parameters });

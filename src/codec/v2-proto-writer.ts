@@ -1,4 +1,8 @@
+import { takeBuffer } from '../core/release.ts';
 import { LENGTH, VARINT } from './v2-proto-reader.ts';
+
+const LEAST_TAKEN_BYTES = 1 << 16;
+const PAGE_BYTES = 4096;
 
 /** Bytes of the varint of an unsigned 64-bit integer given in two halves. */
 export function varintLength(low: number, high: number): number {
@@ -22,7 +26,7 @@ export class ProtoWriter {
   ensure(count: number): void {
     const needed = this.position + count;
     if (needed <= this.buffer.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.buffer.length * 2));
+    const grown = roomFor(Math.max(needed, this.buffer.length * 2));
     this.buffer.copy(grown, 0, 0, this.position);
     this.buffer = grown;
   }
@@ -99,4 +103,9 @@ export class ProtoWriter {
   finish(): Buffer {
     return this.buffer.subarray(0, this.position);
   }
+}
+
+/** Large buffers come from those that were given back, and are whoever gets `finish`'s to give back. */
+function roomFor(bytes: number): Buffer {
+  return bytes < LEAST_TAKEN_BYTES ? Buffer.allocUnsafe(bytes) : Buffer.from(takeBuffer(Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES));
 }

@@ -38,9 +38,10 @@ export function decodeModelInferRequest(bytes: Uint8Array): DecodedInferRequest 
   return runSteps(decodeModelInferRequestSteps(bytes));
 }
 
-export function* decodeModelInferRequestSteps(bytes: Uint8Array): Steps<DecodedInferRequest> {
+/** `mayKeepBytes`: the message is the request's alone, so that tensors may lie in it. */
+export function* decodeModelInferRequestSteps(bytes: Uint8Array, mayKeepBytes = false): Steps<DecodedInferRequest> {
   const message = yield* readMessage(bytes, REQUEST);
-  const inputs = yield* readTensors(message, REQUEST);
+  const inputs = yield* readTensors(message, REQUEST, mayKeepBytes);
   const request: Mutable<InferRequest> = { modelName: message.modelName, inputs };
   fillHead(request, message);
   if (message.outputs.length > 0) request.outputs = message.outputs;

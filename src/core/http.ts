@@ -28,6 +28,8 @@ export interface HttpReply {
   readonly headers?: Readonly<Record<string, string>>;
   /** Text, or chunks written in order without joining them. Absent: empty body. */
   readonly body?: string | readonly Uint8Array[];
+  /** May be called once the body was handed to the kernel and nobody reads the chunks any more; never when the client leaves before. */
+  readonly written?: () => void;
 }
 
 /** A route is a function: matching, bodies and sockets belong to the adapter. `path` is in express's syntax, e.g. `/v2/models/:model/infer`. */

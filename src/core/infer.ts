@@ -44,4 +44,6 @@ export interface InferResponse {
   readonly body?: Body;
   /** HTTP headers or gRPC metadata that the handler set, names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Others have the same outputs: their memory must not be given back. */
+  readonly isShared?: true;
 }

@@ -1,5 +1,6 @@
 import { elementBytes, type Datatype } from './datatype.ts';
 import { invalidRequest } from './errors.ts';
+import { takeBuffer } from './release.ts';
 import { runSteps, type Steps } from './steps.ts';
 import { allocateData, elementCount, formatShape, isBytesData, viewData, type BytesData, type TensorData } from './tensor.ts';
 
@@ -24,14 +25,26 @@ export function tensorFromBytes(datatype: Datatype, shape: readonly number[], by
   return runSteps(tensorFromBytesSteps(datatype, shape, bytes, what));
 }
 
-/** The same in slices, for tensors of many megabytes. */
-export function* tensorFromBytesSteps(datatype: Datatype, shape: readonly number[], bytes: Uint8Array, what: string): Steps<TensorData> {
+/**
+ * The same in slices, for tensors of many megabytes. `mayStay`: the bytes belong to the request, and a tensor may lie in them where they are aligned for its
+ * datatype.
+ */
+export function* tensorFromBytesSteps(
+  datatype: Datatype,
+  shape: readonly number[],
+  bytes: Uint8Array,
+  what: string,
+  mayStay = false,
+): Steps<TensorData> {
   const count = elementCount(shape, what);
   if (datatype === 'BYTES') return yield* bytesDataFromBytes(shape, count, bytes, what);
   const expected = count * elementBytes(datatype);
   if (bytes.length !== expected) {
     throw invalidRequest(`Cannot decode ${what}: expected ${expected} bytes for ${datatype} ${formatShape(shape)}, got ${bytes.length}`);
   }
+  const { buffer: storage, byteOffset } = bytes;
+  if (mayStay && datatype !== 'BOOL' && storage instanceof ArrayBuffer && byteOffset % elementBytes(datatype) === 0)
+    return viewData(datatype, storage, byteOffset, count);
   const buffer = yield* copyToOwnBuffer(bytes);
   if (datatype === 'BOOL') yield* checkBools(new Uint8Array(buffer), what);
   return viewData(datatype, buffer, 0, count);
@@ -129,7 +142,7 @@ function walkLengths(bytes: Uint8Array, offsets: Uint32Array, from: number, to: 
 }
 
 function* copyToOwnBuffer(bytes: Uint8Array): Steps<ArrayBuffer> {
-  const buffer = new ArrayBuffer(bytes.length);
+  const buffer = takeBuffer(bytes.length);
   const target = new Uint8Array(buffer);
   for (let from = 0; from < bytes.length; from += COPY_SLICE_BYTES) {
     target.set(bytes.subarray(from, from + COPY_SLICE_BYTES), from);

@@ -193,11 +193,17 @@ class RepositoryDataplane implements DataplaneControl {
       outputs: verb === 'infer' ? selectOutputs(response, request.outputs, model) : response.outputs,
       ...(response.body === undefined ? {} : { body: response.body }),
       ...(response.headers === undefined ? {} : { headers: response.headers }),
+      ...(this.#mayShare(model) ? { isShared: true } : {}),
     };
   }
 
+  /** Whether equal requests get the same answer. */
+  #mayShare(model: ServedModel): boolean {
+    return this.#cache !== undefined && model.capabilities.isPure === true;
+  }
+
   #infer(model: ServedModel, job: Job, ctx: RequestContext): Promise<InferResponse> {
-    if (this.#cache === undefined || model.capabilities.isPure !== true) return model.scheduler.submit(job, ctx);
+    if (this.#cache === undefined || !this.#mayShare(model)) return model.scheduler.submit(job, ctx);
     return this.#cache.answer(model, job.request, ctx, (runCtx) => model.scheduler.submit(job, runCtx));
   }
 }

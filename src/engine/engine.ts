@@ -15,6 +15,8 @@ export interface EngineOptions {
   /** `auto`: cuda when its provider library and a device are there, else cpu. `cuda`: refuses to load without it. */
   readonly provider: 'auto' | 'cpu' | 'cuda';
   readonly intraOpThreads: number;
+  /** Of a run that starts while another is under way; absent: as many as any. */
+  readonly besideThreads?: number;
   readonly interOpThreads: number;
 }
 

@@ -29,6 +29,11 @@ export async function engineByName(name: string): Promise<Engine> {
   return load();
 }
 
+/** Opens the library that the first model will most likely take, on other threads where it can. Never rejects: what is wrong the load tells. */
+export async function prepareEngine(): Promise<void> {
+  await (await import('./onnx/index.ts')).prepareOnnx();
+}
+
 /** A predictor elsewhere; nothing is sent yet. Throws model_failed for options that cannot work, naming the option. */
 export async function createRemotePredictor(options: PredictorOptions, modelName: string, log: Logger): Promise<RemotePredictor> {
   return (await import('./remote/index.ts')).createRemotePredictor(options, modelName, log);

@@ -4,14 +4,14 @@ import type { Logger } from '../core/context.ts';
 import { isServingError } from '../core/errors.ts';
 import { Channel } from './channel.ts';
 import type { ChildEnd } from './child-end.ts';
+import { spawnChild, type ChildCommand, type EarlyChild } from './child-spawn.ts';
 import type { Frame, FrameKind } from './frame.ts';
 import { LineLog } from './line-log.ts';
 
 export interface ChildLinkOptions {
-  /** Path of the child's entry file. */
-  readonly entry: string;
-  readonly execArgv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
+  readonly command: ChildCommand;
+  /** Taken where it fits. */
+  readonly early?: EarlyChild;
 }
 
 export interface ChildLinkHandlers {
@@ -42,12 +42,7 @@ export class ChildLink {
 
   constructor(options: ChildLinkOptions, handlers: ChildLinkHandlers, log: Logger) {
     this.#handlers = handlers;
-    // Here and not before: a server without children does not wait for it.
-    const { spawn } = process.getBuiltinModule('node:child_process');
-    const child = spawn(process.execPath, [...options.execArgv, options.entry], {
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env: options.env,
-    });
+    const child = options.early?.take(options.command) ?? spawnChild(options.command);
     this.#process = child;
     this.pid = child.pid;
     child.once('error', (error) => {

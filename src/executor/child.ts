@@ -1,17 +1,20 @@
 import { Socket } from 'node:net';
+import { prepareEngine } from '../engine/index.ts';
 import { loadPipeline } from '../pipeline/index.ts';
 import { readBuildId } from './build-id.ts';
 import { hostPipelines } from './child-host.ts';
+import { PREPARE_ENGINE } from './child-spawn.ts';
 
 export interface ChildSurroundings {
   /** Path of the program, as the parent started it. */
   readonly entry: string;
+  readonly args: readonly string[];
   /** Called once, when all that a first answer takes has run. */
   readonly keepCompiled: () => void;
 }
 
 /** The child's whole life: hosts pipelines for the parent at file descriptor 3. Started by child-link.ts only. */
-export function runChild({ entry, keepCompiled }: ChildSurroundings): void {
+export function runChild({ entry, args, keepCompiled }: ChildSurroundings): void {
   process.on('uncaughtException', exitBecause);
   const host = hostPipelines(new Socket({ fd: 3, readable: true, writable: true }), {
     buildId: readBuildId(entry),
@@ -19,6 +22,8 @@ export function runChild({ entry, keepCompiled }: ChildSurroundings): void {
     exit,
     answered: keepCompiled,
   });
+  // The parent is still importing its own modules.
+  if (args.includes(PREPARE_ENGINE)) void prepareEngine();
   // What a handler forgets to await fails alone: the requests of others go on.
   process.on('unhandledRejection', (reason) => {
     if (!host.takeRejection(reason)) exitBecause(reason, 'unhandledRejection');

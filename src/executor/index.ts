@@ -1,3 +1,4 @@
 export { createInlineExecutor } from './inline-executor.ts';
-export { createProcessExecutor, type ProcessExecutorOptions, type RestartOptions } from './process-executor.ts';
+export type { EarlyChild } from './child-spawn.ts';
+export { createProcessExecutor, startEarlyChild, type ProcessExecutorOptions, type RestartOptions } from './process-executor.ts';
 export type * from './executor.ts';

@@ -6,6 +6,7 @@ import type { PipelineSpec } from '../pipeline/index.ts';
 import { Backoff, DEFAULT_BACKOFF, type BackoffOptions } from './backoff.ts';
 import { readBuildId } from './build-id.ts';
 import { describeEnd } from './child-end.ts';
+import { EarlyChild, PREPARE_ENGINE, type ChildCommand } from './child-spawn.ts';
 import { ChildSession, type ChildSessionOptions } from './child-session.ts';
 import { createDeferred, type Deferred } from './deferred.ts';
 import { filterEnvironment } from './environment.ts';
@@ -24,6 +25,10 @@ export interface ProcessExecutorOptions {
   /** Names of further variables that the child sees. */
   readonly extraEnv?: readonly string[];
   readonly execArgv?: readonly string[];
+  /** The child opens the engine's library before it is told what to load. */
+  readonly preparesEngine?: boolean;
+  /** Taken for the first child, where it was started with the same options. */
+  readonly early?: EarlyChild;
   readonly restart?: Partial<RestartOptions>;
 }
 
@@ -51,6 +56,20 @@ export function createProcessExecutor(
   deps: { readonly log: Logger; readonly observer?: ExecutorObserver },
 ): Executor {
   return new ProcessExecutor(options, deps.log, deps.observer ?? {});
+}
+
+/** Starts what the first child of an executor with these options will be. */
+export function startEarlyChild(options: ProcessExecutorOptions): EarlyChild {
+  return new EarlyChild(commandOf(options));
+}
+
+function commandOf({ childEntry, execArgv = [], env, extraEnv, preparesEngine }: ProcessExecutorOptions): ChildCommand {
+  return {
+    entry: childEntry instanceof URL ? fileURLToPath(childEntry) : childEntry,
+    args: preparesEngine === true ? [PREPARE_ENGINE] : [],
+    execArgv: [...V8_OPTIONS, ...execArgv],
+    env: filterEnvironment(env, extraEnv),
+  };
 }
 
 /** A model and the child that has it, undefined while that is being replaced. */
@@ -82,12 +101,11 @@ class ProcessExecutor implements Executor {
 
   constructor(options: ProcessExecutorOptions, log: Logger, observer: ExecutorObserver) {
     const restart: RestartOptions = { ...DEFAULT_RESTART, ...options.restart };
-    const entry = options.childEntry instanceof URL ? fileURLToPath(options.childEntry) : options.childEntry;
+    const command = commandOf(options);
     this.#options = {
-      entry,
-      execArgv: [...V8_OPTIONS, ...(options.execArgv ?? [])],
-      env: filterEnvironment(options.env, options.extraEnv),
-      buildId: readBuildId(entry),
+      command,
+      ...(options.early === undefined ? {} : { early: options.early }),
+      buildId: readBuildId(command.entry),
       helloTimeoutMs: restart.helloTimeoutMs,
       stopTimeoutMs: options.stopTimeoutMs,
     };

@@ -13,10 +13,11 @@ const MAX_POOL_SIZE = 1024;
 /** A slow run must not hold up a quick one, so that a model has two slots even on one core. */
 const MIN_INSTANCES = 2;
 
-/** What one model gets: `instances` runs side by side over one session, which share its `intraOpThreads`. */
+/** What one model gets: `instances` runs side by side; a lone one has `intraOpThreads`, one that starts beside another `besideThreads`. */
 export interface ThreadBudget {
   readonly instances: number;
   readonly intraOpThreads: number;
+  readonly besideThreads: number;
 }
 
 export interface BudgetRequest {
@@ -43,9 +44,12 @@ export function resolveBudget({ cpus, instances, intraOpThreads, poolSize }: Bud
         (most < 1 ? '' : `, or --instances to ${most} or less`),
     );
   }
+  const all = Math.max(1, Math.floor(cpus));
   return {
     instances: instances > 0 ? instances : Math.min(most, Math.max(MIN_INSTANCES, Math.ceil(cpus))),
-    intraOpThreads: intraOpThreads > 0 ? intraOpThreads : Math.max(1, Math.floor(cpus)),
+    intraOpThreads: intraOpThreads > 0 ? intraOpThreads : all,
+    // A number that people chose holds for every run.
+    besideThreads: intraOpThreads > 0 ? intraOpThreads : Math.max(1, Math.floor(all / 2)),
   };
 }
 

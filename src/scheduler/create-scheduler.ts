@@ -86,6 +86,8 @@ class QueueScheduler implements Scheduler {
     this.#lanes = new Lanes(options.queue ?? FIRST_COME);
     this.#lists = [...this.#lanes.all, this.#explainQueue, this.#running];
     this.#runner.onCapacityChange(() => {
+      // Who takes over has yet to say how many rows it takes.
+      if (this.#runner.capacity === 0) this.#maxRows = 1;
       this.#pump();
     });
   }

@@ -6,7 +6,7 @@ import { getFrom, MAX_LISTING_BYTES, readFrom, type HttpStore } from './http-rea
 import { pathBelow } from './remote-path.ts';
 import { readCaBundle } from './s3-settings.ts';
 import type { ByteRange, Environment, StoreWatch, OpenedSource, RemoteBytes, RemoteFile, SourceContext, StorageSource } from './storage.ts';
-import { elementOf, elementsOf } from './xml.ts';
+import { parseBlobList, type ListedBlob } from './azure-listing.ts';
 
 interface Location {
   readonly account: string;
@@ -77,13 +77,15 @@ class AzureSource implements StorageSource {
       for (const [name, value] of Object.entries({ restype: 'container', comp: 'list', prefix, marker }))
         if (value !== '') url.searchParams.set(name, value);
       const answer = await getFrom(this.#store, url, await this.#authorize(url, {}, watch.signal), watch);
-      const xml = await readSome(answer.body, MAX_LISTING_BYTES);
-      for (const blob of elementsOf(xml, 'Blob')) {
+      const page = await parseBlobList(await readSome(answer.body, MAX_LISTING_BYTES));
+      if (page === undefined)
+        throw cannotDownload('upstream_failed', this.#store.uri, 'Azure answered something that is no listing (200), check the host of the URI');
+      for (const blob of page.blobs) {
         const file = readBlob(blob, prefix);
         if (file?.isExact === true) return [file];
         if (file !== undefined) files.push(file);
       }
-      marker = elementOf(xml, 'NextMarker') ?? '';
+      marker = page.nextMarker;
     } while (marker !== '');
     if (files.length === 0)
       throw cannotDownload(
@@ -113,16 +115,13 @@ class AzureSource implements StorageSource {
   }
 }
 
-function readBlob(xml: string, prefix: string): RemoteFile | undefined {
-  const name = elementOf(xml, 'Name');
-  const size = Number(elementOf(xml, 'Content-Length'));
+function readBlob({ name, size, etag, md5 }: ListedBlob, prefix: string): RemoteFile | undefined {
   // Folders of hierarchical accounts are empty blobs.
-  if (name === undefined || name.endsWith('/') || !(size > 0)) return undefined;
+  if (name.endsWith('/') || !(size > 0)) return undefined;
   const path = pathBelow(prefix, name);
   if (path === undefined) return undefined;
-  const etag = elementOf(xml, 'Etag');
   const quoted = etag === undefined || etag.startsWith('"') ? etag : `"${etag}"`;
-  const checksum = checksumFromBase64('md5', elementOf(xml, 'Content-MD5'));
+  const checksum = checksumFromBase64('md5', md5);
   return {
     path,
     key: name,

@@ -23,11 +23,12 @@ export async function getFrom(store: HttpStore, url: URL, headers: Readonly<Reco
     private: ['authorization', 'cookie', ...Object.keys(headers).map((name) => name.toLowerCase())].filter(isPrivate),
   });
   if (answer.status === 200 || answer.status === 206) return answer;
-  const said = `${answer.status}${await wordsOf(answer)}`;
+  const { code, retryAfterMs } = await readRefusal(answer);
+  const said = code === '' ? String(answer.status) : `${answer.status} ${code}`;
   const { uri, name, credentialsHint } = store;
   const who = name === '' ? url.host : name;
   if (answer.status === 408 || answer.status === 429 || answer.status >= 500) {
-    throw new TransientFailure(`${who} answered ${said}`, { retryAfterMs: retryAfterOf(answer) });
+    throw new TransientFailure(`${who} answered ${said}`, { retryAfterMs });
   }
   if (answer.status === 401) throw cannotDownload('unauthenticated', uri, `${who} authentication failed (${said}), ${credentialsHint}`);
   if (answer.status === 403) throw cannotDownload('permission_denied', uri, `${who} access denied (${said}), ${credentialsHint}`);
@@ -43,16 +44,22 @@ function isPrivate(name: string): boolean {
   return !HARMLESS.has(name);
 }
 
-/** A store's error code, where its answer is JSON or XML. */
-async function wordsOf(answer: HttpAnswer): Promise<string> {
-  const text = await readSome(answer.body, 4096).catch(() => '');
-  const code = /<Code>([\w.]{1,80})<\/Code>/.exec(text)?.[1] ?? /"(?:reason|error)"\s*:\s*"([^"\n]{1,120})"/.exec(text)?.[1];
-  return code === undefined ? '' : ` ${code}`;
+/** What a store answered instead of what it was asked for. */
+export interface StoreRefusal {
+  readonly status: number;
+  /** Empty where the answer names none, as for a HEAD. */
+  readonly code: string;
+  readonly message: string;
+  readonly retryAfterMs: number | undefined;
 }
 
-export function retryAfterOf(answer: HttpAnswer): number | undefined {
+/** A store's error code and its words, where its answer is JSON or XML. For messages alone, so nothing is parsed. */
+export async function readRefusal(answer: HttpAnswer): Promise<StoreRefusal> {
+  const text = await readSome(answer.body, 4096).catch(() => '');
+  const code = /<Code>([\w.]{1,80})<\/Code>/.exec(text)?.[1] ?? /"(?:reason|error)"\s*:\s*"([^"\n]{1,120})"/.exec(text)?.[1] ?? '';
+  const message = /<Message>([^<]{1,200})<\/Message>/.exec(text)?.[1] ?? '';
   const seconds = Number(headerOf(answer, 'retry-after'));
-  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
+  return { status: answer.status, code, message, retryAfterMs: Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined };
 }
 
 export interface ReadOptions {

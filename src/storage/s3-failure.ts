@@ -1,4 +1,5 @@
 import { cannotDownload, networkFailure, TransientFailure } from './failure.ts';
+import type { StoreRefusal } from './http-read.ts';
 
 interface FailedCall {
   readonly uri: string;
@@ -16,6 +17,8 @@ const BAD_CREDENTIALS: ReadonlySet<string> = new Set([
   'AuthorizationHeaderMalformed',
 ]);
 const NO_CREDENTIALS: ReadonlySet<string> = new Set(['CredentialsProviderError', 'TokenProviderError', 'ProviderError']);
+/** What the SDK calls answers without a code. */
+const ANONYMOUS: ReadonlySet<string> = new Set(['Error', 'S3ServiceException', 'UnknownError', 'Unknown']);
 const PASSING: ReadonlySet<string> = new Set([
   'SlowDown',
   'InternalError',
@@ -29,17 +32,37 @@ const PASSING: ReadonlySet<string> = new Set([
   'TimeoutError',
 ]);
 
-/** What a store answered instead of what it was asked for. */
-export interface S3Refusal {
-  readonly status: number;
-  /** As its XML names it; empty without one, as for a HEAD. */
-  readonly code: string;
-  readonly message: string;
-  readonly retryAfterMs: number | undefined;
+/** What a failed call of the SDK means. */
+export function explainS3Failure(error: unknown, call: FailedCall & { readonly endpoint: string | undefined }): Error {
+  if (!(error instanceof Error)) return new TransientFailure('S3 failed without an error');
+  if (error instanceof TransientFailure || error.name === 'AbortError') return error;
+  const status = statusOf(error);
+  const where = call.endpoint ?? 'the S3 endpoint of AWS';
+  if (status === undefined) {
+    if (error.name === 'TimeoutError') return new TransientFailure(`failed to connect to ${where}: no answer in time`, { cause: error });
+    const fault = networkFailure(error, where);
+    if (typeof fault === 'string') return cannotDownload('upstream_failed', call.uri, fault, { cause: error });
+    return fault ?? new TransientFailure(`S3 failed (${error.name}${shorten(error.message)})`, { cause: error });
+  }
+  if (status < 300)
+    return cannotDownload('upstream_failed', call.uri, `S3 answered something that is no listing (${status}), check AWS_ENDPOINT_URL`, {
+      cause: error,
+    });
+  const code = /^[A-Z]\w+$/.test(error.name) && !ANONYMOUS.has(error.name) ? error.name : '';
+  return explainS3Refusal({ status, code, message: error.message, retryAfterMs: retryAfterOf(error) }, call);
+}
+
+/** Where a bucket is instead, when that is why the SDK's call failed. */
+export function regionNamedBy(error: unknown): string | undefined {
+  const { $response, Region } = error as { readonly $response?: { readonly headers?: Record<string, string> }; readonly Region?: unknown };
+  const status = statusOf(error);
+  if (status !== 301 && status !== 307 && status !== 400) return undefined;
+  const region = $response?.headers?.['x-amz-bucket-region'] ?? Region;
+  return typeof region === 'string' && /^[a-z0-9-]{2,40}$/.test(region) ? region : undefined;
 }
 
 /** One line with the status and the fix, or a failure that may pass. */
-export function explainS3Refusal({ status, code, message, retryAfterMs }: S3Refusal, { uri, bucket, key }: FailedCall): Error {
+export function explainS3Refusal({ status, code, message, retryAfterMs }: StoreRefusal, { uri, bucket, key }: FailedCall): Error {
   const said = code === '' ? String(status) : `${status} ${code}`;
   if (PASSING.has(code) || status === 408 || status === 429 || status >= 500) return new TransientFailure(`S3 answered ${said}`, { retryAfterMs });
   const fail = (reason: Parameters<typeof cannotDownload>[0], problem: string): Error => cannotDownload(reason, uri, problem);
@@ -79,6 +102,12 @@ export function explainCredentialsFailure(error: unknown, { uri }: Pick<FailedCa
     `S3 authentication failed, ${found}${shorten(message)}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or awsAnonymousCredential=true`,
     { cause: error },
   );
+}
+
+function retryAfterOf(error: unknown): number | undefined {
+  const { headers } = (error as { readonly $response?: { readonly headers?: Record<string, string> } }).$response ?? {};
+  const seconds = Number(headers?.['retry-after']);
+  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
 }
 
 function statusOf(error: unknown): number | undefined {

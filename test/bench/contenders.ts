@@ -106,16 +106,11 @@ export async function compare(workload: Workload, contenders: readonly Contender
   }
 }
 
-/** MLServer's raw answers hold empty typed contents, too, which our client refuses; its typed ones are of the same model. */
-function checkedProtocol({ server, protocol }: Contender): LoadProtocol {
-  return server.name === PEERS.mlserver && protocol === 'grpc' ? 'grpc-typed' : protocol;
-}
-
 async function loadContender(contender: Contender, workload: Workload, seconds: number, litserveRequest: string): Promise<Figures> {
   const { server, protocol, concurrency } = contender;
   const isGrpc = protocol.startsWith('grpc');
   const url = isGrpc ? `grpc://${server.grpcHost ?? ''}` : protocol === 'litserve' ? `${server.url}/predict` : server.url;
-  await checkAnswer(url, checkedProtocol(contender), workload);
+  await checkAnswer(url, protocol, workload);
   const target =
     protocol === 'litserve'
       ? { protocol: 'http', request: litserveRequest }
@@ -132,7 +127,7 @@ async function loadContender(contender: Contender, workload: Workload, seconds: 
   });
   if (measured?.server === undefined || measured.latency_ms === undefined) throw new Error(`Cannot measure ${server.name}: no answer was right`);
   if (measured.right < measured.sent) throw new Error(`Cannot measure ${server.name}: ${JSON.stringify(measured.failures)} of ${measured.sent}`);
-  await checkAnswer(url, checkedProtocol(contender), workload);
+  await checkAnswer(url, protocol, workload);
   return {
     perSecond: measured.requests_per_second,
     p50Ms: measured.latency_ms.p50,

@@ -79,7 +79,13 @@ export async function startPeer(
   const server = await start(name, args, http, isOip ? `/v2/models/${model.modelName}/ready` : '/health', python);
   // Some open it after they say that they are ready.
   const deadline = performance.now() + START_TIMEOUT_MS;
-  while (isOip && !(await isListening(grpc)) && performance.now() < deadline) await sleep(50);
+  while (isOip && !(await isListening(grpc))) {
+    if (performance.now() > deadline) {
+      await server.stop();
+      throw new Error(`Cannot start ${name}: nothing listens at its gRPC port`);
+    }
+    await sleep(50);
+  }
   return { ...server, grpcHost: `127.0.0.1:${grpc}` };
 }
 
@@ -134,14 +140,16 @@ async function start(name: string, args: readonly string[], port: number, readyP
   // Log lines go to a file: to read them here would take processor time of what is measured.
   const folder = mkdtempSync(join(tmpdir(), 'kserve-node-server-'));
   const log = openSync(join(folder, 'log'), 'w');
-  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'ignore', log] });
+  // In a group of its own: workers that outlive their parent are found by it.
+  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 'ignore', log], detached: true });
   closeSync(log);
+  if (child.pid !== undefined) remember(child.pid);
   const url = `http://127.0.0.1:${port}`;
   const deadline = performance.now() + START_TIMEOUT_MS;
   while ((await statusOf(url + readyPath)) !== 200) {
     if (child.exitCode !== null || performance.now() > deadline) {
       const complaint = readFileSync(join(folder, 'log'), 'utf8').slice(-4000);
-      child.kill('SIGKILL');
+      if (child.pid !== undefined) killGroup(child.pid);
       rmSync(folder, { recursive: true });
       throw new Error(`Cannot start ${name} (${command} ${args.join(' ')}):\n${complaint}`);
     }
@@ -157,13 +165,45 @@ async function stopAndForget(child: ChildProcess, folder: string): Promise<void>
   rmSync(folder, { recursive: true, force: true });
 }
 
+/** Asks the server to stop, and then ends what it has left behind. */
 async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-  await exited;
-  clearTimeout(timer);
+  const { pid } = child;
+  if (pid === undefined) return;
+  if (child.exitCode === null && child.signalCode === null) {
+    const exited = once(child, 'exit');
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(timer);
+  }
+  killGroup(pid);
+}
+
+/** Leaders of the groups that run. */
+const groups = new Set<number>();
+let isWatched = false;
+
+/** However this process ends, the servers end with it: in groups of their own, no terminal tells them. */
+function remember(pid: number): void {
+  if (!isWatched) {
+    isWatched = true;
+    process.once('exit', killAll);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+  }
+  groups.add(pid);
+}
+
+function killAll(): void {
+  for (const pid of groups) killGroup(pid);
+}
+
+function killGroup(pid: number): void {
+  groups.delete(pid);
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nothing is left of it.
+  }
 }
 
 /** 0 when nothing answers. */

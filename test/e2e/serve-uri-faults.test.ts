@@ -66,7 +66,7 @@ describe('--model_cache in trouble', () => {
     writeFileSync(join(entry, 'files/1/model.onnx'), MODEL.subarray(1));
     const second = await models.serve([models.cacheFlag]);
     expect(await predict(second)).toBe(200);
-    expect(second.output()).toContain('A cached model is damaged');
+    await expect.poll(() => second.output()).toContain('A cached model is damaged');
     expect(models.store.reads).toHaveLength(2);
   });
 
@@ -80,7 +80,7 @@ describe('--model_cache in trouble', () => {
     }
     expect(models.entriesOfCache()).toHaveLength(2);
     const again = await models.serve([models.cacheFlag, bound]);
-    expect(again.output()).toContain('Model is in the cache');
+    await expect.poll(() => again.output()).toContain('Model is in the cache');
     expect(await predict(serving)).toBe(200);
     // Does not fit: it is served all the same, and not kept.
     models.put({ 'm/1/large.bin': Buffer.alloc(10_000) });

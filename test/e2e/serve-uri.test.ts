@@ -21,7 +21,7 @@ describe('serve --model_dir=s3://…', () => {
     const server = await models.serve();
     expect(await predict(server)).toBe(200);
     expect(models.store.reads.map(({ key }) => key)).toEqual(['m/1/model.onnx']);
-    expect(server.output()).toContain('Model downloaded');
+    await expect.poll(() => server.output()).toContain('Model downloaded');
     expect(await server.stop()).toBe(0);
     expect(models.leftovers()).toEqual([]);
   });
@@ -75,7 +75,7 @@ describe('--model_cache', () => {
     expect(models.store.reads).toHaveLength(1);
     const second = await models.serve([models.cacheFlag]);
     expect(await predict(second)).toBe(200);
-    expect(second.output()).toContain('Model is in the cache');
+    await expect.poll(() => second.output()).toContain('Model is in the cache');
     const download = await models.run(['download', MODEL_URI, join(models.dir, 'dest'), models.cacheFlag]);
     expect([download.code, JSON.parse(download.out)]).toMatchObject([0, { bytes: 0, files: 1, cached: true, unverified_files: 0 }]);
     expect(readFileSync(join(models.dir, 'dest/1/model.onnx')).equals(MODEL)).toBe(true);

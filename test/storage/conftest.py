@@ -11,6 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.config import Config
+from front import Front
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -32,12 +33,26 @@ def wait_for(port):
     raise RuntimeError(f"nothing listens on port {port}")
 
 
-@pytest.fixture(scope="session", params=["versitygw", "moto"])
-def endpoint(request, tmp_path_factory):
+# moto takes any credentials, and none.
+CHECKS_CREDENTIALS = {"versitygw": True, "moto": False}
+
+
+@pytest.fixture(scope="session", params=list(CHECKS_CREDENTIALS))
+def store(request):
+    return request.param
+
+
+@pytest.fixture
+def checks_credentials(store):
+    return CHECKS_CREDENTIALS[store]
+
+
+@pytest.fixture(scope="session")
+def endpoint(store, tmp_path_factory):
     port = free_port()
     data = tmp_path_factory.mktemp("data")
     sidecar = tmp_path_factory.mktemp("sidecar")
-    if request.param == "versitygw":
+    if store == "versitygw":
         command = [BIN / "versitygw", "--port", f"127.0.0.1:{port}", "--quiet", "posix", "--sidecar", sidecar, data]
         env = {**os.environ, "ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
     else:
@@ -122,3 +137,17 @@ def proxy(endpoint):
     proxy = BreakingProxy(endpoint)
     yield proxy
     proxy.listener.close()
+
+
+@pytest.fixture
+def front(endpoint):
+    """Makes a Front of the store that ends with the test."""
+    opened = []
+
+    def start(**options):
+        opened.append(Front(endpoint, **options))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()

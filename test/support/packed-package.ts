@@ -41,6 +41,7 @@ function pack(scratch: string): string {
     'dist',
     'protos',
     'examples',
+    'runtimes',
     'templates',
     'scripts',
     'src',

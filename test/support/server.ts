@@ -37,6 +37,8 @@ export interface StartOptions {
   /** Any free ones by default. */
   readonly httpPort?: number;
   readonly grpcPort?: number;
+  /** Runs as this user and its group, for root only. */
+  readonly uid?: number;
   /** Another program than the checkout's. */
   readonly main?: string;
   /** Do not wait until it is ready. */
@@ -58,6 +60,7 @@ export async function startServerProcess(args: readonly string[], options: Start
   ];
   const child = spawn(process.execPath, argv, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

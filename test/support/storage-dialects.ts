@@ -54,7 +54,10 @@ export const S3: StoreDialect = {
       return `<Contents><Key>${escape(key)}</Key><Size>${bytes.length}</Size><ETag>${escape(etagOf(bytes))}</ETag></Contents>`;
     });
     const more = next === undefined ? '' : `<NextContinuationToken>${escape(next)}</NextContinuationToken>`;
-    return xml(response, `<ListBucketResult><IsTruncated>${String(next !== undefined)}</IsTruncated>${contents.join('')}${more}</ListBucketResult>`);
+    return xml(
+      response,
+      `<ListBucketResult><Name>${BUCKET}</Name><KeyCount>${contents.length}</KeyCount><IsTruncated>${String(next !== undefined)}</IsTruncated>${contents.join('')}${more}</ListBucketResult>`,
+    );
   },
   keyOf: (url) => decodeURIComponent(url.pathname.slice(`/${BUCKET}/`.length)),
   headersOf: (bytes) => ({ 'x-amz-checksum-crc32': hashed('crc32', bytes), 'x-amz-checksum-type': 'FULL_OBJECT' }),

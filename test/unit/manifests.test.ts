@@ -23,7 +23,7 @@ const serviceWith = (container: object): Manifest =>
   }) as Manifest;
 
 describe('manifests and templates', () => {
-  it.each([...yamlUnder('manifests'), ...yamlUnder('templates')])('%s is what the API server takes', (path) => {
+  it.each([...yamlUnder('manifests'), ...yamlUnder('runtimes'), ...yamlUnder('templates')])('%s is what the API server takes', (path) => {
     const manifests = readManifests(join(ROOT, path), named);
     expect(manifests.length).toBeGreaterThan(0);
     for (const manifest of manifests) expect(crdProblems(manifest)).toEqual([]);

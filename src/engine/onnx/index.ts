@@ -23,6 +23,12 @@ export const onnxEngine: Engine = {
   },
 };
 
+/** Opens the library, so that the first load need not. What is wrong with it that load tells. */
+export async function prepareOnnx(): Promise<void> {
+  silenceTelemetry();
+  await probe();
+}
+
 async function readHeader(file: string): Promise<ModelHeader> {
   try {
     return await readModelHeader(file);
@@ -55,7 +61,7 @@ function silenceTelemetry(): void {
 /** Why the native binding cannot be used in this process; undefined when it can. */
 async function probe(): Promise<string | undefined> {
   try {
-    (await import('./native-load.ts')).probeNative();
+    await (await import('./native-load.ts')).probeNative();
     return undefined;
   } catch (thrown) {
     return shortenReason(messageOf(thrown));

@@ -13,9 +13,9 @@ import { describeProperties } from './properties.ts';
 
 type Provider = 'cpu' | 'cuda';
 
-/** Throws, with the reason, when the C API cannot be called here. */
-export function probeNative(): void {
-  ortRuntime();
+/** Rejects, with the reason, when the C API cannot be called here. */
+export async function probeNative(): Promise<void> {
+  await ortRuntime();
 }
 
 let isTold = false;
@@ -29,16 +29,31 @@ function tellOnce(reason: string, log: Logger): void {
 
 /** Loads a model file. Throws model_failed with one line that names the file and the reason. */
 export async function loadNative(file: string, header: ModelHeader | undefined, options: EngineOptions, log: Logger): Promise<EngineSession> {
-  const runtime = ortRuntime();
-  if (options.provider === 'cpu') return loadWith(runtime, file, header, options, 'cpu');
+  const runtime = await ortRuntime();
+  if (options.provider === 'cpu') return loadOnCpu(runtime, file, header, options, log);
   try {
     return await loadWith(runtime, file, header, options, 'cuda');
   } catch (thrown) {
     if (options.provider === 'cuda') throw thrown;
-    const session = await loadWith(runtime, file, header, options, 'cpu');
+    const session = await loadOnCpu(runtime, file, header, options, log);
     tellOnce(messageOf(thrown), log);
     return session;
   }
+}
+
+async function loadOnCpu(
+  runtime: OrtRuntime,
+  file: string,
+  header: ModelHeader | undefined,
+  options: EngineOptions,
+  log: Logger,
+): Promise<EngineSession> {
+  const session = await loadWith(runtime, file, header, options, 'cpu');
+  const { besideThreads = options.intraOpThreads } = options;
+  if (besideThreads === options.intraOpThreads) return session;
+  const { fitsTwice, SideBySideSession } = await import('./side-by-side-session.ts');
+  if (!(await fitsTwice(file))) return session;
+  return new SideBySideSession(session, () => loadWith(runtime, file, header, { ...options, intraOpThreads: besideThreads }, 'cpu'), log);
 }
 
 async function loadWith(

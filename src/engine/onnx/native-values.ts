@@ -1,6 +1,7 @@
 import { elementBytes } from '../../core/datatype.ts';
 import { invalidRequest, ServingError } from '../../core/errors.ts';
-import { allocateData, dataByteLength, elementCount, formatShape, isBytesData, type BytesData, type Tensor } from '../../core/tensor.ts';
+import { takeData } from '../../core/release.ts';
+import { dataByteLength, elementCount, formatShape, isBytesData, type BytesData, type Tensor } from '../../core/tensor.ts';
 import { addressOf, copyFromNative, copyToNative, withHandles, type Handles, type Pointer } from '../native/index.ts';
 import { datatypeOfElement, elementOfDatatype } from './element-types.ts';
 import { MAX_RANK, type OrtRuntime } from './ort-runtime.ts';
@@ -78,7 +79,7 @@ export function readTensor(runtime: OrtRuntime, value: Pointer, name: string): T
     );
     const count = elementCount(shape, `output "${name}"`);
     if (datatype === 'BYTES') return { name, datatype, shape, data: readStrings(runtime, value, count) };
-    const data = allocateData(datatype, count);
+    const data = takeData(datatype, count);
     if (count > 0)
       copyFromNative(
         data,

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { limitArenas, NativeWords, type Handles, type NativeFunction, type Pointer } from '../native/index.ts';
+import { callAsync, limitArenas, NativeWords, type Handles, type NativeFunction, type Pointer } from '../native/index.ts';
 import { openOrtApi, type OrtApi } from './ort-api.ts';
 import { OrtFailure } from './ort-failure.ts';
 
@@ -29,24 +29,21 @@ export class OrtRuntime {
   /** For calls that end before they return: nothing in it survives the next call. */
   readonly #words = new NativeWords(SHAPE_AT + MAX_RANK);
 
-  constructor(libraryPath: string) {
-    const { api, version } = openOrtApi(libraryPath);
+  /** Takes over `env`. */
+  constructor(library: ReturnType<typeof openOrtApi>, directory: string, env: Pointer) {
+    const { api, version } = library;
     this.api = api;
     this.version = version;
-    this.directory = dirname(libraryPath);
-    this.env = this.pointer((out) => api.CreateEnv(LOG_SEVERITY, 'kserve-node', out));
-    this.check(api.DisableTelemetryEvents(this.env));
+    this.directory = directory;
+    this.env = env;
+    this.check(api.DisableTelemetryEvents(env));
     this.allocator = this.pointer((out) => api.GetAllocatorWithDefaultOptions(out));
     this.cpuMemory = this.pointer((out) => api.CreateCpuMemoryInfo(DEVICE_ALLOCATOR, DEFAULT_MEMORY, out));
   }
 
   /** Throws OrtFailure, and frees the status, unless it is a success. */
   check(status: Pointer | null): void {
-    if (status === null) return;
-    const code = this.api.GetErrorCode(status);
-    const message = this.api.GetErrorMessage(status) ?? '';
-    this.release(status);
-    throw new OrtFailure(code, message);
+    if (status !== null) throw takeFailure(this.api, status);
   }
 
   /** Frees a status that nobody needs to read. */
@@ -97,15 +94,38 @@ export class OrtRuntime {
   }
 }
 
-let runtime: OrtRuntime | undefined;
+let runtime: Promise<OrtRuntime> | undefined;
 
-/** The runtime of this process, opened on first use. Throws when the library is absent, cannot be loaded or is too old. */
-export function ortRuntime(): OrtRuntime {
-  if (runtime === undefined) {
-    limitArenas();
-    runtime = new OrtRuntime(findOrtLibrary());
-  }
+/**
+ * The runtime of this process, opened on first use. Rejects when the library is absent, cannot be loaded or is too old; then the next call tries again.
+ * The library takes 20 ms to register its operators, on a pool thread: a start imports modules meanwhile.
+ */
+export function ortRuntime(): Promise<OrtRuntime> {
+  runtime ??= openRuntime().catch((error: unknown) => {
+    runtime = undefined;
+    throw error;
+  });
   return runtime;
+}
+
+async function openRuntime(): Promise<OrtRuntime> {
+  limitArenas();
+  const path = findOrtLibrary();
+  const library = openOrtApi(path);
+  const { api } = library;
+  const out = new NativeWords(1);
+  const status = await callAsync<Pointer | null>((done) => {
+    api.CreateEnv.async(LOG_SEVERITY, 'kserve-node', out.addressAt(0), done);
+  });
+  if (status !== null) throw takeFailure(api, status);
+  return new OrtRuntime(library, dirname(path), out.pointerAt(0));
+}
+
+/** Frees the status of a failure. */
+function takeFailure(api: OrtApi, status: Pointer): OrtFailure {
+  const failure = new OrtFailure(api.GetErrorCode(status), api.GetErrorMessage(status) ?? '');
+  api.ReleaseStatus(status);
+  return failure;
 }
 
 const LIBRARY_NAME: Readonly<Record<string, RegExp>> = {

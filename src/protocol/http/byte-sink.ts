@@ -1,4 +1,4 @@
-import { releaseBuffer } from '../../core/release.ts';
+import { releaseBuffer, takeTail } from '../../core/release.ts';
 import { borrowLanding, returnLanding } from './landing.ts';
 
 /**
@@ -72,10 +72,10 @@ export class ByteSink {
       const capacity = Math.max(this.#expectedLength ?? 0, length);
       const landing = this.#mayBorrow ? borrowLanding(capacity) : undefined;
       this.#hasLanding = landing !== undefined;
-      return (this.#buffer = landing ?? new Uint8Array(new ArrayBuffer(capacity)));
+      return (this.#buffer = landing ?? takeTail(capacity));
     }
     if (current.byteLength >= length) return current;
-    const grown = new Uint8Array(new ArrayBuffer(Math.max(length, current.byteLength * 2)));
+    const grown = takeTail(Math.max(length, current.byteLength * 2));
     grown.set(current.subarray(0, filled));
     this.#giveBack();
     return (this.#buffer = grown);

@@ -7,7 +7,7 @@ export { createHttpFrontend, type HttpFrontend, type HttpOptions } from './front
 export type { GrpcStreams } from './http2-port.ts';
 export { readMediaType } from './media-type.ts';
 export { createMetricsRoute } from './metrics-route.ts';
-export { ask, bodyReply, tensorReply } from './model-answer.ts';
+export { ask, bodyReply, releaseAnswer, tensorReply } from './model-answer.ts';
 export { modelOf } from './model-name.ts';
 export { pathTemplate } from './path-template.ts';
 export { jsonReply } from './reply.ts';

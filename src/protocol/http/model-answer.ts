@@ -4,7 +4,7 @@ import type { RequestContext } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
 import type { HttpReply } from '../../core/http.ts';
 import type { Body, InferRequest, InferResponse, Verb } from '../../core/infer.ts';
-import { releaseTensors } from '../../core/release.ts';
+import { releaseOutputs, releaseTensors } from '../../core/release.ts';
 import type { Dataplane, ResolvedModel } from '../../dataplane/index.ts';
 
 const LENGTH_HEADER = HEADER_LENGTH_HEADER.toLowerCase();
@@ -39,11 +39,20 @@ export async function ask(
   return response;
 }
 
-/** The reply to a request that the model answered with tensors, which `encoded` holds. */
-export function tensorReply({ headers, modelName }: InferResponse, { contentType, headerLength, chunks }: EncodedBody): HttpReply {
+/** Gives back what `response` lies in, once it is encoded and nobody reads it any more; `model` made it. */
+export function releaseAnswer(response: InferResponse, model: ResolvedModel): void {
+  if (model.capabilities.runsUserCode !== true && response.isShared !== true) releaseOutputs(response.outputs);
+}
+
+/** The reply to a request that `model` answered with tensors, which `encoded` holds. */
+export function tensorReply(response: InferResponse, { contentType, headerLength, chunks }: EncodedBody, model: ResolvedModel): HttpReply {
+  const { headers, modelName } = response;
   const own: Record<string, string> = { 'content-type': contentType };
   if (headerLength !== undefined) own[LENGTH_HEADER] = String(headerLength);
-  return { status: 200, headers: headers === undefined ? own : { ...handlerHeaders(headers, modelName), ...own }, body: chunks };
+  const written = (): void => {
+    releaseAnswer(response, model);
+  };
+  return { status: 200, headers: headers === undefined ? own : { ...handlerHeaders(headers, modelName), ...own }, body: chunks, written };
 }
 
 /** The reply that is the handler's own body. */

@@ -41,6 +41,7 @@ export async function writeReply(exchange: HttpExchange, reply: HttpReply, close
   exchange.isReplying = true;
   response.writeHead(reply.status, headerList(reply.headers, length, exchange.id, isClosing));
   exchange.responseBytes = length;
+  if (reply.written !== undefined) response.once('finish', reply.written);
   if (body === undefined || typeof body === 'string') response.end(body);
   else if (length <= MAX_JOINED_BYTES) endJoined(response, body);
   else await writeChunks(exchange, body);

@@ -1,4 +1,7 @@
 import type { ServerHttp2Session } from 'node:http2';
+import { releaseBuffer } from '../../core/release.ts';
+
+const FRAME_HEADER_BYTES = 9;
 
 /** What its connection knows of a stream whose answer is not out yet. */
 export interface OpenCall {
@@ -24,6 +27,31 @@ export class Http2Connection {
 
   constructor(session: ServerHttp2Session) {
     this.session = session;
+  }
+
+  /** What the socket gave last, as far as large messages go. */
+  #read: ArrayBufferLike | undefined;
+  /** Bytes in it that nobody has copied, beside the header of its first frame. */
+  #unread = 0;
+
+  /**
+   * Gives back what the socket read, once all of it was copied: much of it would wait for the collector. Node reads into a buffer of its own each time, and hands out
+   * the DATA frames in it as views:
+   *
+   *     read | rest of a frame | header | frame | header | frame … |
+   *
+   * A frame of another stream takes a header and a byte at least, so that no more than a header left over means that nothing else is in it. Only when the next
+   * read has come: until then Node still looks at this one. `goesOn`: more of the message is to come.
+   */
+  took(chunk: Uint8Array, isCopied: boolean, goesOn: boolean): void {
+    const { buffer } = chunk;
+    if (buffer !== this.#read) {
+      if (this.#read !== undefined && this.#unread <= FRAME_HEADER_BYTES) releaseBuffer(this.#read);
+      this.#read = buffer;
+      this.#unread = buffer.byteLength + FRAME_HEADER_BYTES;
+    }
+    if (isCopied) this.#unread -= chunk.byteLength + FRAME_HEADER_BYTES;
+    if (!goesOn) this.#read = undefined;
   }
 
   began(call: OpenCall): void {

@@ -104,7 +104,7 @@ async function answerTensors(call: HttpCall, verb: Verb, model: ResolvedModel, d
   const form = await call.useBody((body) => runCodec(decode(body, options), body.byteLength, call.signal));
   const response = await ask(dataplane, verb, model, form.request, ctx);
   if (response.body !== undefined) return bodyReply(response, response.body);
-  return tensorReply(response, await runCodec(encodePredictResponse(response, form, verb), totalByteLength(response.outputs), call.signal));
+  return tensorReply(response, await runCodec(encodePredictResponse(response, form, verb), totalByteLength(response.outputs), call.signal), model);
 }
 
 async function answerBody(call: HttpCall, verb: Verb, contentType: string, model: ResolvedModel, dataplane: Dataplane): Promise<HttpReply> {
@@ -113,7 +113,7 @@ async function answerBody(call: HttpCall, verb: Verb, contentType: string, model
   const response = await ask(dataplane, verb, model, { modelName: model.name, inputs: [], body }, ctx);
   if (response.body !== undefined) return bodyReply(response, response.body);
   const steps = encodePredictResponse(response, formOfAnswer(response), verb);
-  return tensorReply(response, await runCodec(steps, totalByteLength(response.outputs), call.signal));
+  return tensorReply(response, await runCodec(steps, totalByteLength(response.outputs), call.signal), model);
 }
 
 function verbDoc(operationId: string, summary: string, schema: string): RouteDoc {

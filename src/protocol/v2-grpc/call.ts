@@ -156,7 +156,8 @@ export abstract class GrpcCall implements OpenCall {
     if (this.isAnswered) return;
     this.movedAt = performance.now();
     try {
-      this.#frames.push(chunk);
+      const isCopied = this.#frames.push(chunk);
+      this.#connection.took(chunk, isCopied, this.#frames.isPartial);
       const { heldBytes } = this.#frames;
       if (heldBytes !== this.#held) this.hold(heldBytes);
     } catch (error) {

@@ -1,5 +1,6 @@
 import { FRAME_HEADER_BYTES, frameFlag, frameLength } from '../../codec/index.ts';
 import { invalidRequest, ServingError } from '../../core/errors.ts';
+import { releaseBuffer, takeTail } from '../../core/release.ts';
 
 /** Room made for a message at first: one that only announces its size takes no more. */
 const FIRST_BYTES = 1 << 20;
@@ -36,8 +37,12 @@ export class FrameReader {
     return this.#message?.length ?? 0;
   }
 
-  /** Throws invalid_request for what is no frame, payload_too_large for a message beyond the limit; nothing may be pushed afterwards. */
-  push(chunk: Buffer): void {
+  /**
+   * True when all of the chunk was copied: nothing refers to it. Throws invalid_request for what is no frame, payload_too_large for a message beyond the limit;
+   * nothing may be pushed afterwards.
+   */
+  push(chunk: Buffer): boolean {
+    let isCopied = true;
     let at = 0;
     while (at < chunk.length) {
       if (this.#message !== undefined) {
@@ -45,17 +50,19 @@ export class FrameReader {
         continue;
       }
       const bodyAt = this.#readHead(chunk, at);
-      if (bodyAt < 0) return;
+      if (bodyAt < 0) return isCopied;
       at = bodyAt;
       if (chunk.length - at >= this.#length) {
         const end = at + this.#length;
+        isCopied = false;
         this.#onMessage(chunk.subarray(at, end), this.#isCompressed);
         at = end;
       } else {
-        this.#message = Buffer.allocUnsafeSlow(Math.min(this.#length, FIRST_BYTES));
+        this.#message = roomFor(Math.min(this.#length, FIRST_BYTES));
         this.#filled = 0;
       }
     }
+    return isCopied;
   }
 
   /** Where the body begins; -1 when the header goes on in the next chunk. */
@@ -95,11 +102,18 @@ export class FrameReader {
   }
 
   #grow(message: Buffer, needed: number): Buffer {
-    const grown = Buffer.allocUnsafeSlow(Math.min(this.#length, Math.max(needed, message.length * 4)));
+    const grown = roomFor(Math.min(this.#length, Math.max(needed, message.length * 4)));
     message.copy(grown, 0, 0, this.#filled);
+    releaseBuffer(message.buffer);
     this.#message = grown;
     return grown;
   }
+}
+
+/** Large ones at the end of a buffer of their own, so that a tensor that ends with the message is aligned. */
+function roomFor(bytes: number): Buffer {
+  const { buffer, byteOffset, byteLength } = takeTail(bytes);
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 export function tooLarge(maxBytes: number, got: string): ServingError {

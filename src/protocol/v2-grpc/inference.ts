@@ -7,12 +7,13 @@ import {
 } from '../../codec/index.ts';
 import { invalidRequest, ServingError } from '../../core/errors.ts';
 import type { Body, InferRequest } from '../../core/infer.ts';
+import { isTaken, liesIn, releaseBuffer } from '../../core/release.ts';
 import type { TensorMetadata } from '../../core/metadata.ts';
 import { runSteps, runStepsYielding, type Steps } from '../../core/steps.ts';
 import type { StopSignal } from '../../core/stop-signal.ts';
 import { totalByteLength } from '../../core/tensor.ts';
 import type { Dataplane } from '../../dataplane/index.ts';
-import { ask } from '../http/index.ts';
+import { ask, releaseAnswer } from '../http/index.ts';
 import { EMPTY, MODEL_METADATA, MODEL_REFERENCE, READY, SERVER_LIVE, SERVER_METADATA, small, STATISTICS } from './messages.ts';
 import { repositoryMethods } from './repository.ts';
 import type { IncomingCall, UnaryHandler } from './unary-call.ts';
@@ -54,13 +55,21 @@ async function infer(message: Buffer, call: IncomingCall, dataplane: Dataplane):
   const head = peekModelInferRequest(message);
   const context = call.context(head.id);
   const model = dataplane.resolve(head.modelName, given(head.modelVersion));
-  const decoding = drive(decodeModelInferRequestSteps(message), message.length, call.signal);
+  const isOwn = isTaken(message.buffer);
+  const decoding = drive(decodeModelInferRequestSteps(message, isOwn), message.length, call.signal);
   const { request, raw } = decoding instanceof Promise ? await decoding : decoding;
+  if (isOwn && !request.inputs.some((input) => liesIn(input, message.buffer))) releaseBuffer(message.buffer);
   const response = await ask(dataplane, isExplain(request) ? 'explain' : 'infer', model, request, context);
   if (response.body !== undefined) throw cannotCarry(response.modelName, response.body);
   call.responseHeaders = response.headers;
-  const encoding = encodeModelInferResponseSteps(response, { raw, headroom: FRAME_HEADER_BYTES });
-  return drive(encoding, totalByteLength(response.outputs), call.signal);
+  const encoding = drive(
+    encodeModelInferResponseSteps(response, { raw, headroom: FRAME_HEADER_BYTES }),
+    totalByteLength(response.outputs),
+    call.signal,
+  );
+  const frame = encoding instanceof Promise ? await encoding : encoding;
+  releaseAnswer(response, model);
+  return frame;
 }
 
 /** OIP has no call that explains: the request parameter `explain` says so. Throws invalid_request unless it is a boolean. */

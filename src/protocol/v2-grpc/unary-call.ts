@@ -3,6 +3,7 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { FRAME_HEADER_BYTES, writeFrameHeader } from '../../codec/index.ts';
 import type { RequestContext } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
+import { isTaken, releaseBuffer } from '../../core/release.ts';
 import { loggableRequestId } from '../../core/request-id.ts';
 import { StopSource, type StopSignal } from '../../core/stop-signal.ts';
 import { ANSWER_HEADERS, GrpcCall, type Arrival, type CallDependencies } from './call.ts';
@@ -117,6 +118,12 @@ export class UnaryCall extends GrpcCall implements IncomingCall {
     this.movedAt = performance.now();
     stream.respond(headers, WITH_TRAILERS);
     stream.on('wantTrailers', sendOk);
+    if (isTaken(frame.buffer)) {
+      // Its bytes were handed to the kernel. After an error the collector takes them.
+      stream.once('finish', () => {
+        releaseBuffer(frame.buffer);
+      });
+    }
     if (frame.length <= PIECE_BYTES) stream.end(frame);
     else this.#sendPieces(frame, 0);
     this.finished('OK');

@@ -5,10 +5,12 @@ import {
   HEADER_LENGTH_HEADER,
   JSON_CONTENT_TYPE,
   parseHeaderLength,
+  type DecodeInferOptions,
 } from '../../codec/index.ts';
 import { invalidRequest } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
 import type { InferRequest, Verb } from '../../core/infer.ts';
+import { liesIn, releaseBuffer } from '../../core/release.ts';
 import { totalByteLength } from '../../core/tensor.ts';
 import { acceptsBody, mediaTypeOf, type Dataplane, type ResolvedModel } from '../../dataplane/index.ts';
 import {
@@ -31,6 +33,8 @@ import {
 import type { V2Dependencies } from './dependencies.ts';
 
 const LENGTH_HEADER = HEADER_LENGTH_HEADER.toLowerCase();
+/** Below the size of bodies that are read into shared storage. */
+const MAX_KEPT_BODY_BYTES = (1 << 22) - 1;
 const ACCEPTED = [JSON_CONTENT_TYPE, BINARY_CONTENT_TYPE] as const;
 
 /**
@@ -65,11 +69,24 @@ async function answer(call: HttpCall, verb: Verb, deps: V2Dependencies): Promise
     ...(version === undefined ? {} : { modelVersion: version }),
     ...(headerLength === undefined ? {} : { headerLength }),
   };
-  const request = await call.useBody((body) => runCodec(decodeInferRequest(body, options), body.byteLength, call.signal));
+  const request = headerLength === undefined ? await call.useBody((body) => decode(body, options, call)) : await decodeInPlace(call, options);
   const response = await ask(deps.dataplane, verb, model, request, ctx);
   if (response.body !== undefined) return bodyReply(response, response.body);
   const encoding = encodeInferResponse(response, verb === 'infer' ? request : withoutOutputs(request));
-  return tensorReply(response, await runCodec(encoding, totalByteLength(response.outputs), call.signal));
+  return tensorReply(response, await runCodec(encoding, totalByteLength(response.outputs), call.signal), model);
+}
+
+function decode(body: Uint8Array, options: DecodeInferOptions, call: HttpCall): InferRequest | Promise<InferRequest> {
+  return runCodec(decodeInferRequest(body, options), body.byteLength, call.signal);
+}
+
+/** Raw tensors stay where the body was read to; the largest bodies are read into storage that the next one needs, too. */
+async function decodeInPlace(call: HttpCall, options: DecodeInferOptions): Promise<InferRequest> {
+  if (!(Number(call.headers['content-length']) <= MAX_KEPT_BODY_BYTES)) return await call.useBody((body) => decode(body, options, call));
+  const body = await call.readBody();
+  const request = await decode(body, { ...options, mayKeepBody: true }, call);
+  if (!request.inputs.some((input) => liesIn(input, body.buffer))) releaseBuffer(body.buffer);
+  return request;
 }
 
 async function answerBody(call: HttpCall, verb: Verb, model: ResolvedModel, dataplane: Dataplane): Promise<HttpReply> {
@@ -79,7 +96,7 @@ async function answerBody(call: HttpCall, verb: Verb, model: ResolvedModel, data
   const request: InferRequest = { modelName: name, ...(version === undefined ? {} : { modelVersion: version }), inputs: [], body };
   const response = await ask(dataplane, verb, model, request, ctx);
   if (response.body !== undefined) return bodyReply(response, response.body);
-  return tensorReply(response, await runCodec(encodeInferResponse(response, request), totalByteLength(response.outputs), call.signal));
+  return tensorReply(response, await runCodec(encodeInferResponse(response, request), totalByteLength(response.outputs), call.signal), model);
 }
 
 /** Requested outputs are the model's, an explanation has its own: only the request as a whole can ask for their binary form. */

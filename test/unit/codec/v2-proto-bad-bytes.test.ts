@@ -4,7 +4,7 @@ import { decodeModelInferRequest, decodeModelInferResponse, encodeModelInferRequ
 import { INTEGER_RANGE } from '../../../src/core/datatype.ts';
 import { isServingError } from '../../../src/core/errors.ts';
 import type { TensorData } from '../../../src/core/tensor.ts';
-import { FIELDS, fp32, handwritten, wireRequest } from './v2-proto-oracle.ts';
+import { FIELDS, fp32, handwritten, wireRequest, wireResponse } from './v2-proto-oracle.ts';
 
 describe('bad bytes', () => {
   const message = (input: object, rest: object = {}): Buffer => wireRequest({ model_name: 'm', inputs: [{ name: 'x', ...input }], ...rest });
@@ -176,3 +176,11 @@ function refusal(run: () => unknown): string {
   if (error === undefined) return 'ok';
   return isServingError(error) ? error.reason : 'not a ServingError';
 }
+
+it('Empty contents beside raw ones, as MLServer sends them, say nothing', () => {
+  const tensor = { name: 'y', datatype: 'FP32', shape: [1], contents: {} };
+  const bytes = wireResponse({ model_name: 'm', outputs: [tensor], raw_output_contents: [Buffer.from(Float32Array.of(1.5).buffer)] });
+  // The tensor's last field: 5, of no bytes.
+  expect(bytes.includes(Buffer.from([0x2a, 0x00]))).toBe(true);
+  expect(decodeModelInferResponse(bytes).outputs[0]?.data).toEqual(Float32Array.of(1.5));
+});

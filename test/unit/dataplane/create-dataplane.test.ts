@@ -197,8 +197,8 @@ describe('with a response cache', () => {
 
   it('answers an equal request without the model, under its own id and with its own choice of outputs', async () => {
     const { infer, submitted } = setUp(undefined, Infinity, PURE, { cache: cacheOf() });
-    expect(await infer({ id: 'a' })).toEqual({ modelName: 'm', modelVersion: '3', id: 'a', outputs: OUTPUTS });
-    expect(await infer({ id: 'b' })).toEqual({ modelName: 'm', modelVersion: '3', id: 'b', outputs: OUTPUTS });
+    expect(await infer({ id: 'a' })).toEqual({ modelName: 'm', modelVersion: '3', id: 'a', outputs: OUTPUTS, isShared: true });
+    expect(await infer({ id: 'b' })).toEqual({ modelName: 'm', modelVersion: '3', id: 'b', outputs: OUTPUTS, isShared: true });
     expect(submitted.length).toBe(1);
     expect((await infer({ outputs: [{ name: 'b' }] })).outputs).toEqual([OUTPUTS[1]]);
     expect(submitted.length).toBe(2);

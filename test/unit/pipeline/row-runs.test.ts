@@ -88,6 +88,29 @@ describe('runs over the rows of several requests', () => {
     expect([rows.maxRows, warnings]).toEqual([8, []]);
   });
 
+  test('when a shared run fails, who had left before it keeps his place: each answer is that of its own request', async () => {
+    const { session, rows } = setUp();
+    const gone = new StopSource();
+    gone.abort('gone');
+    expect(outcomeOf(await rows.run([callOf([1], 1, gone), callOf([2], 1), callOf([-1], 1), callOf([4], 1)]))).toEqual([
+      'cancelled',
+      [4],
+      'invalid_request',
+      [8],
+    ]);
+    expect(session.runs).toEqual([3, 1, 1, 1]);
+  });
+
+  test('a shared run without enough memory falls back to each request alone, and to fewer rows', async () => {
+    const { session, rows, warnings } = setUp();
+    session.onRun = () => {
+      if (session.runs.at(-1) !== 1) throw new RangeError('Array buffer allocation failed');
+      return undefined;
+    };
+    expect(outcomeOf(await rows.run([1, 2, 3, 4].map((value) => callOf([value], 1))))).toEqual([[2], [4], [6], [8]]);
+    expect([rows.maxRows, warnings.length]).toEqual([2, 1]);
+  });
+
   test('a model that refuses rows together but takes each request gets fewer from then on, and one line says so', async () => {
     const { session, rows, warnings } = setUp();
     session.most = 1;

@@ -87,6 +87,15 @@ describe('batches', () => {
     expect(runner.batches()).toEqual(['busy', 'a', 'b c', 'd']);
   });
 
+  it('are one request each again when the model came back from elsewhere: a new process has to say it first', async () => {
+    const { runner, submit } = await setUp({}, false);
+    runner.capacity = 0;
+    for (const id of ['a', 'b', 'c', 'd']) void submit(id);
+    runner.capacity = 1;
+    for (let i = 0; i < 2; i++) await finish(runner);
+    expect(runner.batches()).toEqual(['a', 'b c d']);
+  });
+
   it('have at most the rows of the option and of the model; a request with more goes alone', async () => {
     const { runner, submit } = await setUp({ maxRows: 4 });
     void submit('a', 3);

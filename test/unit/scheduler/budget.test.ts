@@ -45,27 +45,27 @@ describe('resolveBudget', () => {
   it.each([
     [
       { cpus: 2, instances: 0, intraOpThreads: 0, poolSize: 16 },
-      { instances: 2, intraOpThreads: 2 },
+      { instances: 2, intraOpThreads: 2, besideThreads: 1 },
     ],
     [
       { cpus: 0.5, instances: 0, intraOpThreads: 0, poolSize: 16 },
-      { instances: 2, intraOpThreads: 1 },
+      { instances: 2, intraOpThreads: 1, besideThreads: 1 },
     ],
     [
       { cpus: 3.5, instances: 0, intraOpThreads: 0, poolSize: 16 },
-      { instances: 4, intraOpThreads: 3 },
+      { instances: 4, intraOpThreads: 3, besideThreads: 1 },
     ],
     [
       { cpus: 64, instances: 0, intraOpThreads: 0, poolSize: 16 },
-      { instances: 12, intraOpThreads: 64 },
+      { instances: 12, intraOpThreads: 64, besideThreads: 32 },
     ],
     [
       { cpus: 2, instances: 12, intraOpThreads: 1, poolSize: 16 },
-      { instances: 12, intraOpThreads: 1 },
+      { instances: 12, intraOpThreads: 1, besideThreads: 1 },
     ],
     [
       { cpus: 2, instances: 0, intraOpThreads: 0, poolSize: 5 },
-      { instances: 1, intraOpThreads: 2 },
+      { instances: 1, intraOpThreads: 2, besideThreads: 1 },
     ],
   ])('%j gives %j', (request, budget) => {
     expect(resolveBudget(request)).toEqual(budget);

@@ -3,7 +3,6 @@ import { showUri } from '../../../src/storage/failure.ts';
 import { readPatterns } from '../../../src/storage/patterns.ts';
 import { checkPaths, pathBelow } from '../../../src/storage/remote-path.ts';
 import { backoffDelay } from '../../../src/storage/retry.ts';
-import { encodeKey, signRequest } from '../../../src/storage/s3-signature.ts';
 
 const files = (...paths: string[]): Parameters<typeof checkPaths>[0] => paths.map((path) => ({ path, key: path, size: 1 }));
 
@@ -67,18 +66,5 @@ describe('backoffDelay', () => {
 describe('showUri', () => {
   it('shows neither credentials nor signatures', () => {
     expect(showUri('https://me:secret@host/m.zip?sig=secret#x')).toBe('https://host/m.zip');
-  });
-});
-
-describe('signRequest', () => {
-  it('makes the signature of the example in the S3 documentation of Signature Version 4', () => {
-    const credentials = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
-    const url = new URL('https://examplebucket.s3.amazonaws.com/?lifecycle=');
-    const headers = signRequest('GET', url, {}, { region: 'us-east-1', credentials, now: new Date('2013-05-24T00:00:00Z') });
-    expect(headers['authorization']).toContain('Signature=fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543');
-  });
-
-  it('escapes keys as S3 does', () => {
-    expect(encodeKey("a b/é+!'(*)~")).toBe('a%20b/%C3%A9%2B%21%27%28%2A%29~');
   });
 });
