@@ -18,9 +18,9 @@ export function renderOptionTable(): string {
   const sections = [...Object.values<Section>(SECTIONS), configuration].map(({ title, options }) =>
     table([title, 'Default', 'Meaning'], Object.values(options).map(optionRow)),
   );
-  const compatibility = COMPATIBILITY_FLAGS.map(({ name, effect, standsFor, reason }) => [
+  const compatibility = COMPATIBILITY_FLAGS.map(({ name, standsFor, reason }) => [
     code(flagOf(name)),
-    standsFor === undefined ? effect : `taken as ${code(flagOf(standsFor))} unless that is given`,
+    standsFor === undefined ? 'ignored' : `taken as ${code(flagOf(standsFor))} unless that is given`,
     reason,
   ]);
   return [...sections, table(["KServe's flag", 'Here', 'Why'], compatibility)].join('\n');

@@ -56,7 +56,10 @@ export function formOf({ inputs, outputs, parameters }: Pick<InferRequest, 'inpu
 function parametersForm(parameters: Parameters): string {
   let form = '';
   for (const name of Object.keys(parameters).sort()) {
-    if (!OUTSIDE.has(name)) form += `${JSON.stringify(name)}:${typeof parameters[name]}${JSON.stringify(String(parameters[name]))}`;
+    if (OUTSIDE.has(name)) continue;
+    const value = parameters[name];
+    // As text, zero loses its sign.
+    form += `${JSON.stringify(name)}:${typeof value}${JSON.stringify(Object.is(value, -0) ? '-0' : String(value))}`;
   }
   return form === '' ? '' : `{${form}}`;
 }

@@ -43,7 +43,7 @@ export function loadOptions<S extends Sections>(sections: S, { argv, env, readFi
   const explicit: readonly Source[] = [flags, environment, readForeignEnvironment(env, options), file];
   const compatibility = readCompatibilityFlags(flags, explicit);
 
-  const problems = [...flags.problems, ...environment.problems, ...file.problems, ...compatibility.problems];
+  const problems = [...flags.problems, ...environment.problems, ...file.problems];
   const sources = [...explicit, compatibility];
   readOption(CONFIG_FILE_OPTION, sources, problems);
   const values: Record<string, object> = {};
@@ -84,22 +84,19 @@ function check(option: Option, given: Given, problems: string[]): unknown {
   return undefined;
 }
 
-/** KServe's flags that are no options here: a warning or a problem for each that was given, and the values that pass to options of ours. */
+/** KServe's flags that are no options here: a warning for each that was given, and the values that pass to options of ours. */
 function readCompatibilityFlags(flags: Source, explicit: readonly Source[]): Source & { readonly warnings: readonly string[] } {
   const given = new Map<string, Given>();
-  const problems: string[] = [];
   const warnings: string[] = [];
-  for (const { name, effect, reason, standsFor } of COMPATIBILITY_FLAGS) {
+  for (const { name, reason, standsFor } of COMPATIBILITY_FLAGS) {
     const found = flags.given.get(name);
     if (found === undefined) continue;
-    if (effect === 'refused') {
-      problems.push(`${found.origin}: ${reason}`);
-    } else if (standsFor !== undefined && !explicit.some((source) => source.given.has(standsFor))) {
+    if (standsFor !== undefined && !explicit.some((source) => source.given.has(standsFor))) {
       given.set(standsFor, found);
       warnings.push(`${found.origin} is taken as ${flagOf(standsFor)}: ${reason}`);
     } else {
       warnings.push(`${found.origin} is ignored: ${reason}`);
     }
   }
-  return { given, problems, warnings };
+  return { given, problems: [], warnings };
 }

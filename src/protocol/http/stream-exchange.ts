@@ -8,6 +8,9 @@ import { BodyReader, type BodyLimits } from './body-reader.ts';
 import { clientLeft, requestId, type ExchangeEnd } from './exchange.ts';
 import { bodyLength } from './reply.ts';
 
+/** Replies are handed to the stream in pieces of this size, so that a client that takes nothing is told from a slow one. */
+const PIECE_BYTES = 1 << 20;
+
 /** One request with its reply on a stream of an HTTP/2 connection. */
 export class StreamExchange implements HttpCall, OpenCall {
   slot = 0;
@@ -113,8 +116,8 @@ export class StreamExchange implements HttpCall, OpenCall {
 
   async #write(chunks: readonly Uint8Array[]): Promise<void> {
     const stream = this.#stream;
-    for (const chunk of chunks) {
-      if (chunk.byteLength === 0 || stream.write(chunk)) continue;
+    for (const piece of piecesOf(chunks)) {
+      if (stream.write(piece)) continue;
       await new Promise<void>((resolve) => {
         stream.once('drain', resolve);
         stream.once('close', resolve);
@@ -143,6 +146,12 @@ export class StreamExchange implements HttpCall, OpenCall {
       this.signal.abort(clientLeft());
     }
     this.#onEnd(this, isWhole ? 'replied' : 'client-left');
+  }
+}
+
+function* piecesOf(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
+  for (const chunk of chunks) {
+    for (let at = 0; at < chunk.byteLength; at += PIECE_BYTES) yield chunk.subarray(at, at + PIECE_BYTES);
   }
 }
 

@@ -35,12 +35,13 @@ export class StreamCall extends GrpcCall implements StreamSink {
   readonly #listener: StreamListener;
   /** What came before must be done first: inflating takes a while. */
   #before: Promise<void> | undefined;
+  #pending = 0;
 
   constructor(name: string, method: StreamMethod, arrival: Arrival, deps: CallDependencies) {
     super(name, arrival, deps);
     this.#listener = method(this);
     this.stream.on('drain', () => {
-      this.stream.resume();
+      if (this.#pending === 0) this.stream.resume();
       this.#listener.drained?.();
     });
   }
@@ -119,9 +120,18 @@ export class StreamCall extends GrpcCall implements StreamSink {
     this.stream.end();
   }
 
+  /** Nothing more is read until it is done: what waits is no more than one chunk held. */
   #after(step: () => void | Promise<void>): void {
-    this.#before = (this.#before ?? Promise.resolve()).then(step).catch((error: unknown) => {
-      this.fail(error);
-    });
+    this.#pending++;
+    this.stream.pause();
+    this.#before = (this.#before ?? Promise.resolve())
+      .then(() => (this.isAnswered ? undefined : step()))
+      .catch((error: unknown) => {
+        this.fail(error);
+      })
+      .finally(() => {
+        this.#pending--;
+        if (this.#pending === 0 && this.isReady) this.stream.resume();
+      });
   }
 }

@@ -36,6 +36,8 @@ export interface ModelCache {
   obtain(opened: OpenDownload, signal: AbortSignal): Promise<CachedFiles | undefined>;
 }
 
+type FoundEntry = Pick<CachedFiles, 'dir' | 'report'>;
+
 export async function openModelCache(options: CacheOptions, log: Logger): Promise<ModelCache> {
   const folders = await makeCacheFolders(options.dir);
   await sweep(folders);
@@ -81,16 +83,21 @@ class DirectoryCache implements ModelCache {
     }
   }
 
-  /** A whole entry, and nothing else: what is damaged goes. */
-  async #find(key: string, opened: OpenDownload): Promise<Pick<CachedFiles, 'dir' | 'report'> | undefined> {
+  /** A whole entry that passes what this process asks of it, and nothing else. What is damaged goes; what only this process mistrusts may serve others. */
+  async #find(key: string, opened: OpenDownload): Promise<FoundEntry | undefined> {
     const entry = join(this.#folders.entries, key);
     if (!(await exists(entry))) return undefined;
     const dir = join(entry, FILES_NAME);
-    const damage = (await findDamage(entry, key)) ?? (await findMistrust(dir, opened));
+    const damage = await findDamage(entry, key);
     const manifest = damage === undefined ? await readManifest(entry) : undefined;
     if (manifest === undefined) {
       this.#log.warn({ uri: opened.uri, entry, damage }, 'A cached model is damaged: it is fetched again');
       await this.#discard(entry);
+      return undefined;
+    }
+    const mistrust = await findMistrust(dir, opened);
+    if (mistrust !== undefined) {
+      this.#log.warn({ uri: opened.uri, entry, mistrust }, 'A cached model is not what was asked for: it is fetched again');
       return undefined;
     }
     const now = new Date();
@@ -101,22 +108,20 @@ class DirectoryCache implements ModelCache {
   /** Fetches it, unless somebody else who is at it already comes to an end first. */
   async #fetchOnce(key: string, opened: OpenDownload, signal: AbortSignal): Promise<Omit<CachedFiles, 'release'> | undefined> {
     const staging = randomBytes(12).toString('hex');
-    const entry = join(this.#folders.entries, key);
-    for (;;) {
-      const lock = await lockOrWait(join(this.#folders.locks, key), staging, {
-        signal,
-        isDone: () => exists(entry),
-        abandoned: (record) => rm(join(this.#folders.staging, record.staging), { recursive: true, force: true }),
-      });
-      try {
-        const found = await this.#find(key, opened);
-        if (found !== undefined) return { ...found, isHit: true };
-        if (lock === undefined) continue;
-        if (!(await this.#makeRoom(opened.totalBytes, opened))) return undefined;
-        return await this.#fetch(key, opened, join(this.#folders.staging, staging));
-      } finally {
-        await lock?.release();
-      }
+    let found = undefined as FoundEntry | undefined;
+    const lock = await lockOrWait(join(this.#folders.locks, key), staging, {
+      signal,
+      isDone: async () => (found = await this.#find(key, opened)) !== undefined,
+      abandoned: (record) => rm(join(this.#folders.staging, record.staging), { recursive: true, force: true }),
+    });
+    try {
+      // It may have come between the last look and the lock.
+      found ??= await this.#find(key, opened);
+      if (found !== undefined) return { ...found, isHit: true };
+      if (!(await this.#makeRoom(opened.totalBytes, opened))) return undefined;
+      return await this.#fetch(key, opened, join(this.#folders.staging, staging));
+    } finally {
+      await lock?.release();
     }
   }
 
@@ -130,8 +135,14 @@ class DirectoryCache implements ModelCache {
       const manifest = await writeManifest(staging, { key, uri: opened.uri, report });
       // An archive is larger when it is unpacked, and some stores do not tell sizes.
       if (manifest.bytes > opened.totalBytes) await this.#makeRoom(manifest.bytes, opened);
-      // Somebody who took the lock for abandoned may have been first.
-      if (!(await renameInto(staging, entry))) await rm(staging, { recursive: true, force: true });
+      // Somebody who took the lock for abandoned may have been first. What is mistrusted gives way to what has just been verified.
+      if (!(await renameInto(staging, entry))) {
+        if ((await findMistrust(join(entry, FILES_NAME), opened)) !== undefined) {
+          await this.#discard(entry);
+          await renameInto(staging, entry);
+        }
+        await rm(staging, { recursive: true, force: true });
+      }
       return { dir: join(entry, FILES_NAME), isHit: false, report, download };
     } catch (error) {
       await rm(staging, { recursive: true, force: true });

@@ -81,5 +81,7 @@ describe('formOf', () => {
     expect(form([{ ...x([1, 2]), name: 'x"FP32,2;"x' }])).not.toBe(form([x([1, 2]), x([1, 2])]));
     const one = form([x([1])], { parameters: createParameters([['k', 1]]) });
     expect(form([x([1])], { parameters: createParameters([['k', '1']]) })).not.toBe(one);
+    const formOfNumber = (k: number): string => form([x([1])], { parameters: createParameters([['k', k]]) });
+    expect(new Set([0, -0, NaN, Infinity, -Infinity].map(formOfNumber)).size).toBe(5);
   });
 });

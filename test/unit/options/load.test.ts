@@ -141,7 +141,7 @@ describe('loadOptions', () => {
 describe("KServe's flags that are no options", () => {
   const given = (name: string): string[] => [`--${name}`, ...(COMPATIBILITY_FLAGS.find((flag) => flag.name === name)?.isBoolean ? [] : ['1'])];
 
-  it.each(COMPATIBILITY_FLAGS.filter(({ effect }) => effect === 'ignored').map(({ name }) => name))('--%s is accepted with one warning', (name) => {
+  it.each(COMPATIBILITY_FLAGS.map(({ name }) => name))('--%s is accepted with one warning', (name) => {
     const loaded = load({ argv: ['--dir=d', ...given(name)] });
     expect(loaded).toMatchObject({ ok: true, warnings: [expect.stringMatching(`^--${name} is (ignored|taken as --instances): .`)] });
   });

@@ -175,6 +175,17 @@ describe('a model cache', () => {
     expect((await obtain(cache, mistrusting)).isHit).toBe(false);
   });
 
+  it('leaves what others serve when the fetch of one that does not trust it fails', async () => {
+    const cache = await open();
+    const served = await obtain(cache, new FakeDownload(FILES));
+    const mistrusting = new FakeDownload(FILES);
+    mistrusting.mistrust = 'not what was pinned';
+    mistrusting.onFetch = () => Promise.reject(new Error('not what was pinned'));
+    await expect(obtain(cache, mistrusting)).rejects.toThrow('not what was pinned');
+    expect(readFileSync(join(served.dir, 'model.onnx'), 'utf8')).toBe('model');
+    expect([inside('entries').length, inside('staging'), inside('locks'), inside('uses').length]).toEqual([1, [], [], 1]);
+  });
+
   it('removes what was not used for longest, nothing in use, and keeps its bound', async () => {
     const bytes = (text: string): FakeDownload => new FakeDownload({ model: text });
     const cache = await open(10);
