@@ -76,6 +76,7 @@ describe('a handler in the model directory', () => {
   it('is left alone without the flag, which one line says', async () => {
     repository = createHandlerRepository({ 'digits/model.onnx': MODEL, 'digits/handler.mjs': 'process.exit(9);\n' });
     const running = await start([`--model_dir=${repository.dir}`]);
+    await running.waitFor(/"message":"Serving"/);
     const records = running
       .output()
       .split('\n')

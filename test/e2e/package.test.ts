@@ -96,7 +96,9 @@ describe('the packed package', () => {
     ]) {
       expect(files).toContain(file);
     }
-    expect(files.filter((file) => !/^(dist|protos|templates|examples|runtimes)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file))).toEqual([]);
+    expect(
+      files.filter((file) => !/^(dist|protos|templates|examples|runtimes)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)),
+    ).toEqual([]);
     expect(files.filter((file) => file.startsWith('dist/') && !/\.(js|cjs|d\.ts|d\.cts)(\.map)?$|^dist\/\.build-stamp$/.test(file))).toEqual([]);
   });
 

@@ -390,9 +390,7 @@ describe('close', () => {
     hold.add('model');
     const load = repository.load('model');
     load.catch(() => undefined);
-    await vi.waitFor(() => {
-      expect(held).toHaveLength(1);
-    });
+    await vi.waitUntil(() => held.length === 1);
     await repository.close(5);
     await expect(load).rejects.toMatchObject({ reason: 'model_not_ready' });
     await expect(repository.load('model')).rejects.toMatchObject({ reason: 'model_not_ready' });
