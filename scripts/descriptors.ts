@@ -28,8 +28,8 @@ export async function renderDescriptors(files: readonly string[]): Promise<strin
 }
 
 /**
- * The descriptor as protoc would write it, for readers like grpcurl. protobufjs calls the entry type of map field `statuses` `Statuses`, where the rule is
- * `StatusesEntry` and readers in Go refuse anything else; it leaves out the JSON names, and names the file after its package.
+ * The descriptor as protoc would write it, for readers like grpcurl. protobufjs calls the entry type of map field `response_stats` `Response_stats`, where the
+ * rule is `ResponseStatsEntry` and readers in Go refuse anything else; it leaves out the JSON names, and names the file after its package.
  */
 function asProtocWrites(bytes: Buffer, name: string): Buffer {
   const file = descriptor.FileDescriptorProto.toObject(descriptor.FileDescriptorProto.decode(bytes)) as FileDescriptor;
@@ -43,8 +43,11 @@ function completeMessage(message: MessageDescriptor): void {
   for (const nested of message.nestedType ?? []) {
     completeMessage(nested);
     const { name } = nested;
-    if (nested.options?.mapEntry !== true || name === undefined || name.endsWith('Entry')) continue;
-    nested.name = `${name}Entry`;
-    for (const field of message.field ?? []) if (field.typeName === name) field.typeName = nested.name;
+    if (nested.options?.mapEntry !== true) continue;
+    for (const field of message.field ?? []) {
+      if (field.typeName !== name) continue;
+      nested.name = `${(field.name ?? '').replace(/(?:^|_)(.)/g, (_, letter: string) => letter.toUpperCase())}Entry`;
+      field.typeName = nested.name;
+    }
   }
 }
