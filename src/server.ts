@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { createResponseCache } from './cache/index.ts';
+import { createResponseCache, type ResponseCache } from './cache/index.ts';
 import type { Logger, RequestContext } from './core/context.ts';
 import { isUri } from './core/uri.ts';
 import { createDataplane } from './dataplane/index.ts';
@@ -54,7 +54,8 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { log, startup = new Startup() } = deps;
   const metrics = createMetrics({ version: VERSION }, { log });
-  const repository = createModelRepository(settings, { ...deps, startup }, metrics);
+  const cache = settings.cache.maxBytes === 0 ? undefined : createResponseCache(settings.cache, metrics.requests);
+  const repository = createModelRepository(settings, { ...deps, startup }, metrics, cache);
   const { enableLatencyLogging } = settings.telemetry;
   const explained = (model: string, ctx: RequestContext, ms: number): void => {
     metrics.explained(model, ms);
@@ -75,7 +76,7 @@ export async function startServer(
         },
       },
       statistics: (model, version) => metrics.statistics(model, version),
-      ...(settings.cache.maxBytes === 0 ? {} : { cache: createResponseCache(settings.cache, metrics.requests) }),
+      ...(cache === undefined ? {} : { cache }),
       ...(explainer === undefined ? {} : { explainer }),
       ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),
     },
@@ -141,7 +142,12 @@ async function watchPredictor({ predictor, server }: Settings, log: Logger): Pro
   return await createPredictorHealth(options, server.modelName ?? 'model', log, { intervalMs: PREDICTOR_HEALTH_INTERVAL_MS });
 }
 
-function createModelRepository(settings: Settings, { log, env, startup, headStart }: ServerDependencies, metrics: Metrics): ModelRepository {
+function createModelRepository(
+  settings: Settings,
+  { log, env, startup, headStart }: ServerDependencies,
+  metrics: Metrics,
+  cache: ResponseCache | undefined,
+): ModelRepository {
   const { engine, executor, handler, scheduler, server } = settings;
   const predictor = toPredictorOptions(settings.predictor);
   const poolSize = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE);
@@ -203,7 +209,7 @@ function createModelRepository(settings: Settings, { log, env, startup, headStar
       createExecutor,
       observeModel,
       log,
-      observer: { recycled, updated },
+      observer: { recycled, updated, retired: (name) => cache?.forget(name) },
       inlineSlots: sharedSlots(poolSize),
       ...openSourceOf(settings, { log, env }),
     },

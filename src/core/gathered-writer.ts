@@ -45,7 +45,12 @@ export class GatheredWriter {
     this.#bytes = 0;
     const stream = this.#stream;
     if (!stream.writable) return;
-    const taken = done === undefined ? undefined : (error?: Error | null) => void (error ?? done());
+    const taken =
+      done === undefined
+        ? undefined
+        : (error?: Error | null): void => {
+            if (error === undefined || error === null) done();
+          };
     if (chunks.length === 1) stream.write(only, taken);
     else if (bytes <= COPY_BYTES) stream.write(Buffer.concat(chunks, bytes), taken);
     else {

@@ -33,12 +33,12 @@ function openSocket(source: { readonly fd: number } | { readonly handle: object 
 }
 
 /** What a child that was started early has said already. */
-function feed(bytes: Uint8Array, { buffer, callback }: OnReadOpts): void {
+function feed(bytes: Uint8Array, onread: OnReadOpts): void {
   for (let at = 0; at < bytes.length;) {
-    const room = typeof buffer === 'function' ? buffer() : buffer;
+    const room = typeof onread.buffer === 'function' ? onread.buffer() : onread.buffer;
     const count = Math.min(room.length, bytes.length - at);
     room.set(bytes.subarray(at, at + count));
     at += count;
-    if (!callback(count, room)) return;
+    if (!onread.callback(count, room)) return;
   }
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, createServer, Socket, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { Channel, type FrameStream } from '../../src/executor/channel.ts';
 import type { Frame } from '../../src/executor/frame.ts';
