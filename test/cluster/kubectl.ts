@@ -54,6 +54,8 @@ function kubectlWithInput(input: string, ...args: readonly string[]): Promise<st
       if (code === 0) resolve(output);
       else reject(new Error(`kubectl ${args.join(' ')}: ${problems.trim()}`));
     });
+    // One that ends early says why.
+    child.stdin.on('error', () => undefined);
     child.stdin.end(input);
   });
 }
