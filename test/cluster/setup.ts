@@ -12,7 +12,7 @@ export default async function setup(): Promise<() => Promise<void>> {
     // Their conditions have no status at first, which kubectl takes for an error when it looks too soon.
     await apply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: customResourceDefinitions() }));
     await kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=240s');
-    for (const name of ['models', 'velero', 'argocd', 'flux-system', 'monitoring']) await kubectl('create', 'namespace', name);
+    for (const name of ['models', 'models-dev', 'models-staging', 'velero', 'argocd', 'flux-system', 'monitoring']) await kubectl('create', 'namespace', name);
   } catch (error) {
     await server.stop();
     throw error;
