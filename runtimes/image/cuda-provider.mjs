@@ -15,7 +15,8 @@ const LIBRARIES = ['libonnxruntime_providers_shared.so', 'libonnxruntime_provide
 
 const [dir] = process.argv.slice(2);
 const { version } = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8'));
-if (version !== VERSION) throw new Error(`Cannot add the CUDA provider: expected onnxruntime-node ${VERSION}, got ${version}; name its wheel and check sum here`);
+if (version !== VERSION)
+  throw new Error(`Cannot add the CUDA provider: expected onnxruntime-node ${VERSION}, got ${version}; name its wheel and check sum here`);
 if (process.arch !== 'x64') throw new Error(`Cannot add the CUDA provider: expected x64, got ${process.arch}`);
 
 const [abi] = readdirSync(join(dir, 'bin'));

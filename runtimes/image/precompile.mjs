@@ -7,7 +7,15 @@ import { createInterface } from 'node:readline';
 
 const [main, model, request] = process.argv.slice(2);
 const COMPILED = join(dirname(main), 'compiled');
-const FLAGS = ['--model_name=model', `--model_dir=${model}`, '--host=127.0.0.1', '--http_port=0', '--grpc_port=0', '--log_format=json', '--lame_duck_seconds=0'];
+const FLAGS = [
+  '--model_name=model',
+  `--model_dir=${model}`,
+  '--host=127.0.0.1',
+  '--http_port=0',
+  '--grpc_port=0',
+  '--log_format=json',
+  '--lame_duck_seconds=0',
+];
 const TIMEOUT_MS = 120_000;
 
 await startAndAsk('--isolation=inline', 1);

@@ -26,7 +26,11 @@ const RENDERINGS: readonly (readonly [what: string, values: readonly string[], k
     ['mode=deployment', 'replicas.max=1', 'storage.s3.existingSecret=s3-models', 'storage.s3.endpoint=minio:9000'],
     ['Deployment', 'Pod', 'PodDisruptionBudget', 'Service'],
   ],
-  ['a claim', ['mode=deployment', 'model.uri=pvc://cache/digits/v2'], ['Deployment', 'HorizontalPodAutoscaler', 'Pod', 'PodDisruptionBudget', 'Service']],
+  [
+    'a claim',
+    ['mode=deployment', 'model.uri=pvc://cache/digits/v2'],
+    ['Deployment', 'HorizontalPodAutoscaler', 'Pod', 'PodDisruptionBudget', 'Service'],
+  ],
   [
     'a canary behind a gateway',
     ['mode=deployment', 'route.kind=httproute', 'route.gateway=infra/public', 'canary.enabled=true', 'canary.imageTag=0.2.0'],
@@ -34,8 +38,26 @@ const RENDERINGS: readonly (readonly [what: string, values: readonly string[], k
   ],
   [
     'a canary in the mesh, with monitoring and a network policy',
-    ['mode=deployment', 'route.kind=virtualservice', 'canary.enabled=true', 'canary.modelUri=s3://models/digits/v2', 'networkPolicy.enabled=true', 'monitoring.podMonitor=true'],
-    ['Deployment', 'Deployment', 'HorizontalPodAutoscaler', 'NetworkPolicy', 'Pod', 'PodDisruptionBudget', 'PodMonitor', 'Service', 'Service', 'VirtualService'],
+    [
+      'mode=deployment',
+      'route.kind=virtualservice',
+      'canary.enabled=true',
+      'canary.modelUri=s3://models/digits/v2',
+      'networkPolicy.enabled=true',
+      'monitoring.podMonitor=true',
+    ],
+    [
+      'Deployment',
+      'Deployment',
+      'HorizontalPodAutoscaler',
+      'NetworkPolicy',
+      'Pod',
+      'PodDisruptionBudget',
+      'PodMonitor',
+      'Service',
+      'Service',
+      'VirtualService',
+    ],
   ],
 ];
 
@@ -68,9 +90,17 @@ describe('the chart', () => {
     ['an unknown value', ['modle.name=x'], "additional properties 'modle' not allowed"],
     ['a canary without a stable revision', ['canaryTrafficPercent=10'], 'canaryTrafficPercent needs a stable revision'],
     ['a canary with KServe', ['canary.enabled=true'], 'canary.enabled is for mode deployment, got mode knative'],
-    ['a canary that is the same', ['mode=deployment', 'route.kind=httproute', 'canary.enabled=true'], 'canary.enabled needs canary.imageTag or canary.modelUri'],
+    [
+      'a canary that is the same',
+      ['mode=deployment', 'route.kind=httproute', 'canary.enabled=true'],
+      'canary.enabled needs canary.imageTag or canary.modelUri',
+    ],
     ['a canary that nothing routes to', ['mode=deployment', 'canary.enabled=true', 'canary.imageTag=0.2.0'], 'canary.enabled needs route.kind'],
-    ['an account without secret or role', ['storage.create=true'], 'storage.create needs storage.s3.existingSecret (keys) or storage.annotations (a role)'],
+    [
+      'an account without secret or role',
+      ['storage.create=true'],
+      'storage.create needs storage.s3.existingSecret (keys) or storage.annotations (a role)',
+    ],
     ['fewer pods at most than at least', ['replicas.min=20'], 'replicas: expected min (20) to be at most max (10)'],
     ['a route of its own beside KServe', ['route.kind=httproute'], 'route is for mode deployment, got mode knative'],
     ['a runtime without KServe', ['mode=deployment', 'runtime=x'], "runtime is KServe's"],

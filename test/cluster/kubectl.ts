@@ -21,7 +21,10 @@ interface ContainerStatus {
   readonly name: string;
   readonly ready: boolean;
   readonly restartCount: number;
-  readonly state?: { readonly running?: { readonly startedAt: string }; readonly terminated?: { readonly startedAt: string; readonly finishedAt: string } };
+  readonly state?: {
+    readonly running?: { readonly startedAt: string };
+    readonly terminated?: { readonly startedAt: string; readonly finishedAt: string };
+  };
 }
 
 const run = promisify(execFile);

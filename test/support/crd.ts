@@ -62,9 +62,12 @@ function compileSchema(apiVersion: string, kind: string): ValidateFunction {
 }
 
 /** Go's syntax has flags inside of the pattern. */
-const GO_REG_EXP = Object.assign((pattern: string, flags: string) => new RegExp(pattern.replace('(?i)', ''), pattern.includes('(?i)') ? `${flags}i` : flags), {
-  code: 'new RegExp',
-});
+const GO_REG_EXP = Object.assign(
+  (pattern: string, flags: string) => new RegExp(pattern.replace('(?i)', ''), pattern.includes('(?i)') ? `${flags}i` : flags),
+  {
+    code: 'new RegExp',
+  },
+);
 
 /** A structural schema says what is known of an object; what it does not say is unknown and refused, unless it says otherwise. */
 function closeSchema(schema: CrdSchema): CrdSchema {

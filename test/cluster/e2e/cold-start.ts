@@ -20,7 +20,13 @@ const { ingress, namespace, domain } = SURROUNDINGS;
 const TINY_IMAGE = process.env['KSERVE_NODE_TINY_IMAGE'] ?? 'docker.io/library/busybox:1.37';
 
 /** Seconds of the parts of one start, in order. */
-const PARTS = ['a pod is bound to a node', 'sandbox, init container', 'its end is seen, container starts', 'server starts', 'queue-proxy starts, answer'] as const;
+const PARTS = [
+  'a pod is bound to a node',
+  'sandbox, init container',
+  'its end is seen, container starts',
+  'server starts',
+  'queue-proxy starts, answer',
+] as const;
 
 /** Services of ours, and what stands in the table. */
 const SERVICES = { initializer: 'storageUri, an init container downloads', direct: '--model_dir=s3://…, the server downloads' } as const;
@@ -95,7 +101,17 @@ async function tinyPods(): Promise<readonly Pod[]> {
 
 /** When a pod of a service was first seen bound to a node, by the clock that the containers have, too. */
 function watchBinding(service: Service): { readonly boundAt: Promise<number>; stop(): void } {
-  const args = ['get', 'pods', '-n', namespace, '-l', `serving.kserve.io/inferenceservice=${service}`, '--watch-only', '-o', 'jsonpath={.spec.nodeName}{"\\n"}'];
+  const args = [
+    'get',
+    'pods',
+    '-n',
+    namespace,
+    '-l',
+    `serving.kserve.io/inferenceservice=${service}`,
+    '--watch-only',
+    '-o',
+    'jsonpath={.spec.nodeName}{"\\n"}',
+  ];
   const watch = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const boundAt = new Promise<number>((resolve) => {
     watch.stdout.on('data', (chunk: Buffer) => {
