@@ -1,4 +1,5 @@
-// Removes from DIR what no server in a Linux container reads: the engine's libraries of other systems (240 MB), source maps, types, documentation.
+// Removes from DIR what no server in a Linux container reads: the engine's libraries of other systems (240 MB), source maps, types, documentation, and, where
+// Node reads TypeScript itself, the compiler that it would be read with.
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -19,3 +20,7 @@ for (const abi of existsSync(engine) ? readdirSync(engine) : []) {
     if (arch !== process.arch) rmSync(join(engine, abi, 'linux', arch), { recursive: true });
   }
 }
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+const readsTypeScript = major > 22 || (major === 22 && minor >= 18);
+for (const name of readsTypeScript ? ['tsx', 'esbuild', '@esbuild'] : []) rmSync(join(dir, name), { recursive: true, force: true });

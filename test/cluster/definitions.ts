@@ -39,9 +39,8 @@ function definitionOf({ group, scope, names, stored, versions, parts }: CrdFixtu
 
 /** Fixtures leave it out. */
 function withStatus(schema: CrdSchema): CrdSchema {
-  const { properties, required: _, ...rest } = schema as { readonly properties: CrdSchema; readonly required: unknown };
   const status = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
-  return { ...rest, properties: { ...properties, status }, required: ['spec'] };
+  return { ...schema, properties: { ...(schema['properties'] as CrdSchema), status }, required: ['spec'] };
 }
 
 function inlineParts(value: unknown, parts: CrdFixture['parts']): CrdSchema {

@@ -10,7 +10,7 @@ work=$(mktemp -d)
 # Storage of its own: nothing stays behind.
 buildah() { command buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
 server=''
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; buildah umount --all >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; buildah umount --all >/dev/null 2>&1 || true; rm -rf "$work" || true' EXIT
 fail() { echo "image: $*" >&2; exit 1; }
 
 # base ROOT: node, its libraries and ONNX Runtime's, certificates; with npm and a shell where it builds.
@@ -21,7 +21,7 @@ base() {
   chmod 1777 "$root/tmp"
   cp -L "$node" "$root/usr/local/bin/node"
   cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
-  ldd "$node" | grep -oE '/[^ ]+\.so[^ ]*' | sort -u | while read -r library; do mkdir -p "$root${library%/*}" && cp -L "$library" "$root$library"; done
+  { ldd "$node"; ldd node_modules/onnxruntime-node/bin/napi-v*/linux/*/libonnxruntime.so.1; } 2>/dev/null | grep -oE '/[^ ]+\.so[^ ]*' | sort -u | while read -r library; do mkdir -p "$root${library%/*}" && cp -L "$library" "$root$library"; done
   [ "${2:-}" = build ] || return 0
   npm=$(dirname "$(readlink -f "$(command -v npm)")")/..
   mkdir -p "$root/usr/local/lib/node_modules"
@@ -80,5 +80,6 @@ for _ in $(seq 300); do
 done
 answer=$(curl -sf "localhost:$PORT/v2/models/digits/infer" -H 'content-type: application/json' --data-binary @examples/digits/request.json)
 case $answer in *'"name":"label","datatype":"INT64","shape":[1],"data":[1]'*) ;; *) fail "expected label 1, got $answer" ;; esac
+grep -q '"binding":"native"' "$work/server.log" || fail "expected the native binding: $(cat "$work/server.log")"
 ls "$root/app/dist/compiled" | grep -q '^cli-' || fail 'expected compiled code in dist/compiled'
 echo 'image: ok'
