@@ -21,7 +21,7 @@ base() {
   chmod 1777 "$root/tmp"
   cp -L "$node" "$root/usr/local/bin/node"
   cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
-  { ldd "$node"; ldd node_modules/onnxruntime-node/bin/napi-v*/linux/*/libonnxruntime.so.1; } 2>/dev/null | grep -oE '/[^ ]+\.so[^ ]*' | sort -u | while read -r library; do mkdir -p "$root${library%/*}" && cp -L "$library" "$root$library"; done
+  { ldd "$node"; ldd node_modules/onnxruntime-node/bin/napi-v*/linux/"$(node -p process.arch)"/libonnxruntime.so.1; } | grep -oE '/[^ ]+\.so[^ ]*' | sort -u | while read -r library; do mkdir -p "$root${library%/*}" && cp -L "$library" "$root$library"; done
   [ "${2:-}" = build ] || return 0
   npm=$(dirname "$(readlink -f "$(command -v npm)")")/..
   mkdir -p "$root/usr/local/lib/node_modules"
