@@ -71,7 +71,7 @@ mount --bind "$root" "$root" && mount -o remount,ro,bind "$root" && mount -t pro
 exec chroot --userspec=$ANY_USER:$ANY_USER --groups= "$root" /usr/local/bin/node /app/dist/main.cjs serve \
   --model_name=digits --model_dir=/mnt/models --host=127.0.0.1 --port=$PORT
 X
-env -i PATH=/usr/local/bin:/usr/bin:/bin unshare --mount --pid --fork --kill-child bash "$work/serve" >"$work/server.log" 2>&1 &
+env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin unshare --mount --pid --fork --kill-child bash "$work/serve" >"$work/server.log" 2>&1 &
 server=$!
 for _ in $(seq 300); do
   curl -sf "localhost:$PORT/v2/health/ready" >/dev/null && break
