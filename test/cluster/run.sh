@@ -19,4 +19,10 @@ if [ -z "${HELM:-}" ]; then
   [ -x "$bin/helm" ] || CGO_ENABLED=0 GOBIN=$bin GOFLAGS=-mod=mod ${BUILD_PREFIX:-} go install helm.sh/helm/v3/cmd/helm@v3.22.0
   export HELM=$bin/helm
 fi
-exec npx vitest run --project cluster "$@"
+if command -v promtool >/dev/null; then
+  rules=$(mktemp)
+  trap 'rm -f "$rules"' EXIT
+  node --input-type=module -e 'import { readFileSync } from "node:fs"; import { load } from "js-yaml"; process.stdout.write(JSON.stringify({ groups: load(readFileSync("manifests/monitoring/rules.yaml", "utf8")).spec.groups }))' >"$rules"
+  promtool check rules "$rules"
+fi
+npx vitest run --project cluster "$@"
