@@ -8,7 +8,8 @@ const yamlUnder = (folder: string): string[] =>
   !existsSync(join(ROOT, folder))
     ? []
     : readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-        .filter((name) => name.endsWith('.yaml'))
+        // What kustomize reads, and the patches of its components, are no resources.
+        .filter((name) => name.endsWith('.yaml') && !/kustomiz|components\//.test(name))
         .map((name) => join(folder, name));
 
 const named = (text: string): string => text.replaceAll('__NAME__', 'my-model');

@@ -53,6 +53,6 @@ it('explainer.yaml explains what its predictor says', async () => {
   await apply(JSON.stringify(background));
   await applyManifest('explainer.yaml');
   await waitReady('digits-why');
-  const { status, body } = await ask('digits-why-explainer', '/v1/models/digits-why:explain', { instances: [ROW] });
+  const { status, body } = await ask('digits-why-explainer', '/v1/models/digits-why:explain', { instances: [{ input: ROW }] });
   expect([status, body]).toEqual([200, expect.stringContaining('"shap_values"')]);
 });
