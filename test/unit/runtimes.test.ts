@@ -54,7 +54,7 @@ describe.each(runtimes)('runtime %s', (name, { spec }) => {
     expect(container.name).toBe('kserve-container');
     const [verb, ...argv] = container.args.map((arg) => arg.replace('{{.Name}}', 'digits'));
     expect(verb).toBe('serve');
-    expect(loadSettings({ argv, env: {} })).toMatchObject({ ok: true, warnings: [] });
+    expect(loadSettings({ argv, env: {}, readFile: (path) => readFileSync(path, 'utf8') })).toMatchObject({ ok: true, warnings: [] });
   });
 
   it('runs where PodSecurity is restricted, on a root that cannot be written', () => {
@@ -71,7 +71,7 @@ describe.each(runtimes)('runtime %s', (name, { spec }) => {
     const { readinessProbe, startupProbe, livenessProbe } = container;
     expect(readinessProbe.httpGet).toEqual({ path: '/v2/health/ready', port: 8080 });
     for (const probe of [startupProbe, livenessProbe]) expect(probe.httpGet).toEqual({ path: '/v2/health/live', port: 8080 });
-    const loaded = loadSettings({ argv: ['--model_dir=/mnt/models'], env: {} });
+    const loaded = loadSettings({ argv: ['--model_dir=/mnt/models'], env: {}, readFile: (path) => readFileSync(path, 'utf8') });
     const { loadTimeoutMs } = loaded.ok ? loaded.settings.repository : { loadTimeoutMs: Number.NaN };
     expect((startupProbe.periodSeconds ?? 0) * (startupProbe.failureThreshold ?? 0) * 1000).toBeGreaterThanOrEqual(loadTimeoutMs);
     expect((livenessProbe.periodSeconds ?? 0) * (livenessProbe.failureThreshold ?? 0)).toBeLessThanOrEqual(30);
