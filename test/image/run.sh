@@ -80,6 +80,8 @@ for _ in $(seq 300); do
 done
 answer=$(curl -sf "localhost:$PORT/v2/models/digits/infer" -H 'content-type: application/json' --data-binary @examples/digits/request.json)
 case $answer in *'"name":"label","datatype":"INT64","shape":[1],"data":[1]'*) ;; *) fail "expected label 1, got $answer" ;; esac
+# Records are written a moment after the first answer.
+for _ in $(seq 100); do grep -q '"binding":' "$work/server.log" && break || sleep 0.1; done
 grep -q '"binding":"native"' "$work/server.log" || fail "expected the native binding: $(cat "$work/server.log")"
 ls "$root/app/dist/compiled" | grep -q '^cli-' || fail 'expected compiled code in dist/compiled'
 echo 'image: ok'
