@@ -1,19 +1,21 @@
 import { dirname, join } from 'node:path';
+import { SILENT_LOGGER } from '../core/context.ts';
 import { ServingError, isServingError, modelNotFound, toServingError } from '../core/errors.ts';
 import type { ModelIndexEntry } from '../core/metadata.ts';
 import { settledWithin } from '../core/settled-within.ts';
 import { detectEngine } from '../engine/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
-import { ExecutorPool, type ExecutorPurpose } from './executor-pool.ts';
+import { ExecutorPool, purposeOf } from './executor-pool.ts';
 import { openFetchedModels, placeOf, withFetched, type FetchedModels } from './fetched-models.ts';
-import { watchFiles, type FileWatch, type WatchedFiles } from './file-watch.ts';
+import type { FileWatch, WatchedFiles } from './file-watch.ts';
 import { readServedLayout } from './fileless.ts';
-import { readRepositoryModel, rereadModel, type FetchedVersion, type LayoutReader, type ModelLocation } from './layout.ts';
+import { readRepository, readRepositoryModel, rereadModel, type FetchedVersion, type LayoutReader, type ModelLocation } from './layout.ts';
 import { loadVersion, type LoadedVersion } from './loaded-version.ts';
 import { findModelHandler } from './model-handler.ts';
-import { backoffMs, ModelPoll, type LoadOutcome } from './model-poll.ts';
+import { ModelPoll, type LoadOutcome } from './model-poll.ts';
 import { checkModelName } from './model-name.ts';
 import { ModelSlot, type SlotHooks } from './model-slot.ts';
+import { reloadOnChange } from './reload-on-change.ts';
 import type { ModelRepository, ServedModel } from './repository.ts';
 import { refuseUnfinished } from './unfinished.ts';
 import type { RepositoryDependencies, RepositoryOptions } from './wiring.ts';
@@ -79,8 +81,9 @@ class DirectoryRepository implements ModelRepository {
     const fetched = this.#fetched?.current;
     const layout = await readServedLayout({ ...this.#options, modelDir: this.#modelDir }, this.#readerOf(fetched));
     this.#isSingle = layout.kind === 'single';
-    for (const location of layout.models) this.#slots.set(location.name, this.#createSlot(withFetched(location, fetched), true));
+    for (const location of layout.models) this.#createSlot(withFetched(location, fetched), true);
     for (const slot of this.#slots.values()) await this.#prepare(slot);
+    await this.#watchArrivals();
     const failures = await this.#loadAll(signal);
     const [first] = failures;
     if (first === undefined || failures.length < this.#slots.size) {
@@ -189,7 +192,33 @@ class DirectoryRepository implements ModelRepository {
       if (outcome !== 'busy') this.#deps.observer?.updated?.(slot.name, outcome);
       if (all !== 'failed' && outcome !== 'loaded') all = outcome;
     }
+    const arrived = await this.#loadArrived();
+    return all === 'loaded' ? arrived : all;
+  }
+
+  /** Models that came to a repository after it was read. One that cannot be loaded is forgotten, so that the next look finds it anew. */
+  async #loadArrived(): Promise<LoadOutcome> {
+    let all: LoadOutcome = 'loaded';
+    if (this.#isSingle) return all;
+    const fetched = this.#fetched?.current;
+    // Directories that hold no model were told of when the server started.
+    for (const found of (await readRepository({ ...this.#readerOf(fetched), log: SILENT_LOGGER })).models) {
+      const location = withFetched(found, fetched);
+      if (this.#slots.has(location.name) || this.#isKnown(location)) continue;
+      const slot = this.#createSlot(location, false);
+      this.#deps.log.info({ model: slot.name, path: location.path }, 'A new model is in the repository: it is loaded');
+      const outcome = await this.#loadAnew(slot, 'newest');
+      if (outcome === 'loaded') await this.#prepare(slot);
+      else if (outcome === 'failed' && !slot.isServing) this.#slots.delete(slot.name);
+      if (outcome !== 'busy') this.#deps.observer?.updated?.(slot.name, outcome);
+      if (all !== 'failed') all = outcome;
+    }
     return all;
+  }
+
+  /** Whether a model is served from there, under whatever name. */
+  #isKnown(location: ModelLocation): boolean {
+    return [...this.#slots.values()].some((slot) => placeOf(slot.location) === placeOf(location));
   }
 
   /** Resolves with the models that could not be loaded. */
@@ -240,19 +269,18 @@ class DirectoryRepository implements ModelRepository {
     const fetched = this.#fetched?.current;
     const found = this.#isSingle ? undefined : await readRepositoryModel(name, this.#readerOf(fetched));
     const location = found === undefined ? undefined : withFetched(found, fetched);
-    const isKnown = location !== undefined && [...this.#slots.values()].some((slot) => placeOf(slot.location) === placeOf(location));
-    if (location === undefined || (isKnown && !this.#slots.has(name))) throw modelNotFound(name);
     const known = this.#slots.get(name);
+    if (location === undefined || (known === undefined && this.#isKnown(location))) throw modelNotFound(name);
     if (known !== undefined) return known;
     const slot = this.#createSlot(location, false);
-    this.#slots.set(name, slot);
     await this.#prepare(slot);
     return slot;
   }
 
   #createSlot(location: ModelLocation, isWanted: boolean): ModelSlot {
     const { detect } = this.#reader;
-    const lease = (spec: PipelineSpec): ReturnType<ExecutorPool['lease']> => this.#executors.lease(this.#purpose(spec));
+    const lease = (spec: PipelineSpec): ReturnType<ExecutorPool['lease']> =>
+      this.#executors.lease(purposeOf(spec, this.#options.isolation, this.#slots.size));
     const load: SlotHooks['load'] = async (found, version) => {
       if (found.isFileless !== true) await refuseUnfinished([this.#readerOf(found.fetched).modelDir, found.path, version.path]);
       const loaded = await this.#keepingFiles(found, () =>
@@ -262,6 +290,7 @@ class DirectoryRepository implements ModelRepository {
       return loaded;
     };
     const slot = new ModelSlot(location, isWanted, { load, wornOut: (worn) => void this.#recycle(worn) }, this.#deps.log);
+    this.#slots.set(location.name, slot);
     return slot;
   }
 
@@ -281,13 +310,6 @@ class DirectoryRepository implements ModelRepository {
         if (outcome === 'failed') this.#loadAgainLater(slot);
       });
     }, delayMs).unref();
-  }
-
-  #purpose({ modelName, handler }: PipelineSpec): ExecutorPurpose {
-    const { isolation } = this.#options;
-    const isProcess = isolation === 'auto' ? this.#slots.size > 1 || handler !== undefined : isolation === 'process';
-    if (!isProcess) return { isolation: 'inline' };
-    return handler === undefined ? { isolation: 'process', modelName } : { isolation: 'process', modelName, hasHandler: true };
   }
 
   /** What is loaded needs its files until it is freed: its process may have to be started again. */
@@ -338,17 +360,21 @@ class DirectoryRepository implements ModelRepository {
   }
 
   async #watch(slot: ModelSlot, files: WatchedFiles, pollMs: number): Promise<void> {
-    let failures = 0;
-    const changed = async (): Promise<boolean | number> => {
+    const load = async (): Promise<LoadOutcome> => {
       this.#deps.log.info({ model: slot.name }, 'Files have changed: the model is loaded anew');
       const outcome = await this.#loadAnew(slot, 'newest');
-      if (outcome === 'busy') return false;
-      if (pollMs > 0) this.#deps.observer?.updated?.(slot.name, outcome);
-      failures = outcome === 'loaded' ? 0 : failures + 1;
-      // Who edits a file comes back; nobody may for what was mounted or copied.
-      return failures === 0 || pollMs === 0 ? true : backoffMs(pollMs, failures);
+      if (pollMs > 0 && outcome !== 'busy') this.#deps.observer?.updated?.(slot.name, outcome);
+      return outcome;
     };
-    this.#watches.push(await watchFiles(files, changed, this.#deps.log, { pollMs }));
+    this.#watches.push(await reloadOnChange(files, pollMs, this.#deps.log, load));
+  }
+
+  /** Of a directory that is polled; what a URI names is looked at as a whole. */
+  async #watchArrivals(): Promise<void> {
+    const { pollMs = 0 } = this.#options;
+    if (pollMs === 0 || this.#isSingle || this.#fetched !== undefined || this.#modelDir === undefined) return;
+    const files = { models: [this.#modelDir], handlers: [] };
+    this.#watches.push(await reloadOnChange(files, pollMs, this.#deps.log, () => this.#loadArrived()));
   }
 
   /** A worn out model says so with each answer: what fails is tried again, not more often than this. */
