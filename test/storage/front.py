@@ -15,9 +15,9 @@ class Request:
 
 
 class Front:
-    """`answer(request)` returns (status, headers, body) for what is not passed on. `rewrite` makes the path that is."""
+    """`answer(request)` returns (status, headers, body) for what is not passed on. `rewrite` makes the path that is, `alter` the body that comes back."""
 
-    def __init__(self, upstream, answer=lambda request: None, rewrite=lambda path: path, tls=None):
+    def __init__(self, upstream, answer=lambda request: None, rewrite=lambda path: path, alter=lambda request, body: body, tls=None):
         host, port = upstream.removeprefix("http://").split(":")
         front = self
         self.requests = []
@@ -41,7 +41,7 @@ class Front:
                     store = http.client.HTTPConnection(host, int(port))
                     store.request(request.command, rewrite(request.path), request.body, dict(request.headers))
                     reply = store.getresponse()
-                    given = (reply.status, dict(reply.headers), reply.read())
+                    given = (reply.status, dict(reply.headers), alter(request, reply.read()))
                 status, headers, body = given
                 self.send_response_only(status)
                 for name, value in headers.items():
