@@ -19,10 +19,10 @@ node_part() {
 }
 
 node scripts/setup.mjs
-# Clears the directory, so the others come after it.
+# It clears the directory: the others come after it.
 python_part
 node_part &
 go_part versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0
 go_part fake-gcs-server github.com/fsouza/fake-gcs-server@v1.56.1
 wait $!
-"$venv/bin/python" -m pytest -q -rs -p no:cacheprovider test/storage "$@"
+"$venv/bin/python" -m pytest -q -rs -n 2 -p no:cacheprovider test/storage "$@"

@@ -146,7 +146,7 @@ def test_credentials_that_expire_on_the_way(s3, front, download, tmp_path):
         reads.append(request)
         return xml_error(400, "ExpiredToken") if len(reads) > 20 else None
 
-    done = download("s3://foo/m", tmp_path / "models", AWS_ENDPOINT_URL=front(answer=expire).url, AWS_SESSION_TOKEN=None)
+    done = download("s3://foo/m", tmp_path / "models", AWS_ENDPOINT_URL=front(answer=expire).url)
     says(done, "s3://foo/m", "invalid AWS credentials (400 ExpiredToken)", "that they have not expired")
     assert list(tmp_path.iterdir()) == []
 
@@ -204,20 +204,22 @@ def test_disk_that_fills_meanwhile(s3, front, download, disk):
             (disk / "others").write_bytes(bytes(10 * 1024 * 1024))
 
     done = download("s3://foo/m", disk / "models", AWS_ENDPOINT_URL=front(answer=fill).url)
-    says(done, "s3://foo/m", "no room left, give its volume more (ENOSPC)")
+    says(done, f"s3://foo/m to {disk / 'models'}", "no room left, give its volume more (ENOSPC)")
     assert [path.name for path in disk.iterdir()] == ["others"]
 
 
 def test_archive_that_is_too_large_for_the_disk(s3, download, disk):
+    # Half as large when it is packed: no bomb, and more than the disk has.
+    text = LARGE[: 10 * 1024 * 1024].hex().encode()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        info = tarfile.TarInfo("weights.bin")
-        info.size = 40 * 1024 * 1024
-        archive.addfile(info, io.BytesIO(LARGE + bytes(info.size - len(LARGE))))
-    # Large enough to look plausible, and more than the disk has.
+        info = tarfile.TarInfo("weights.txt")
+        info.size = len(text)
+        archive.addfile(info, io.BytesIO(text))
     put(s3, {"m/model.tar.gz": packed.getvalue()})
     done = download("s3://foo/m", disk / "models")
-    says(done, "s3://foo/m")
+    *_, line = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and line.startswith("Cannot ") and "room" in line, done.stderr
     assert list(disk.iterdir()) == []
 
 
