@@ -48,8 +48,8 @@ WEB = [
     ("other status", "/model.joblib", 418, "text/plain", b"", "failed with status code 418"),
     ("a page", "/test.model", 200, "text/html", b"<html>", 'got Content-Type "text/html" (200)'),
     ("no name", "/test/", 200, OCTETS, b"", 'expected the URL of a file, got one that ends in "/"'),
-    ("broken zip", "/model.zip", 200, "application/zip", b"no archive", "model.zip"),
-    ("broken tar", "/model.tgz", 200, "application/gzip", b"no archive", "model.tgz"),
+    ("broken zip", "/model.zip", 200, "application/zip", b"no archive", 'cannot unpack "model.zip": it is damaged'),
+    ("broken tar", "/model.tgz", 200, "application/gzip", b"no archive", 'cannot unpack "model.tgz": it is damaged'),
 ]
 
 
