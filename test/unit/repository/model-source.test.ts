@@ -241,9 +241,9 @@ describe('models that come to a repository', () => {
       true,
     ]);
     source.set('v3', 'a/model.onnx', 'b/model.onnx', 'c/3/model.onnx');
-    await vi.waitFor(() => {
-      expect(repository.index().map(({ name, version, state }) => `${name}/${version} ${state}`)).toEqual(['a/1 READY', 'b/1 READY', 'c/3 READY']);
-    });
+    await expect
+      .poll(() => repository.index().map(({ name, version, state }) => `${name}/${version} ${state}`))
+      .toEqual(['a/1 READY', 'b/1 READY', 'c/3 READY']);
     await repository.unload('c');
     source.set('v4', 'a/model.onnx', 'b/model.onnx', 'c/4/model.onnx');
     await looksAgain(source, 5);
@@ -260,9 +260,7 @@ describe('models that come to a repository', () => {
     expect([updates, repository.names(), repository.find('c').version]).toEqual([['c loaded'], ['a', 'b', 'c'], '2']);
     // From then on like those that were there before.
     addFiles(directory, 'c/3/model.onnx');
-    await vi.waitFor(() => {
-      expect(repository.find('c').version).toBe('3');
-    });
+    await expect.poll(() => repository.find('c').version).toBe('3');
     await repository.close(0);
   });
 });
