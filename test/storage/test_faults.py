@@ -112,7 +112,7 @@ def test_wrong_bytes_in_one_of_several_ranges(s3, front, download, tmp_path, tim
     if times == 1:
         assert (done.returncode, tree(tmp_path / "models")) == (0, {"weights.bin": LARGE}), done.stderr
     else:
-        says(done, "s3://foo/m", '"weights.bin" does not have the md5 checksum of the store, 3 attempts failed, upload it again')
+        says(done, "s3://foo/m", '"weights.bin" does not have the crc32 checksum of the store, 3 attempts failed, upload it again')
         assert list(tmp_path.iterdir()) == []
 
 
@@ -259,7 +259,8 @@ def kind_of(target, objects, env):
         return "whole"
     flags = [f"--model_dir={target}", "--http_port=0", "--enable_grpc=false"]
     done = subprocess.run(["node", ROOT / "dist/main.cjs", "serve", *flags], env=env, capture_output=True, text=True, timeout=60)
-    return "unfinished" if done.returncode == 2 and "it holds an unfinished download of s3://foo/m" in done.stderr else None
+    # Of which URI is not known yet at the very first moment.
+    return "unfinished" if done.returncode == 2 and "it holds an unfinished download" in done.stderr else None
 
 
 @pytest.mark.parametrize("uri", ["s3://", "s3:///m", "s3://a b/m", "s3://-/m", "S3//foo", "gopher://foo/m"])
