@@ -4,7 +4,7 @@ import { createResponseCache } from './cache/index.ts';
 import type { Logger, RequestContext } from './core/context.ts';
 import { isUri } from './core/uri.ts';
 import { createDataplane } from './dataplane/index.ts';
-import { createPredictorHealth, toPredictorOptions, type PredictorHealth } from './engine/index.ts';
+import { createPredictorHealth, toPredictorOptions, type EngineOptions, type PredictorHealth } from './engine/index.ts';
 import { createInlineExecutor, createProcessExecutor } from './executor/index.ts';
 import { createExplainer } from './explain/index.ts';
 import { createHttpFrontend, createMetricsRoute, type HttpFrontend } from './protocol/http/index.ts';
@@ -89,6 +89,8 @@ export async function startServer(
   const { host, port, httpPort } = settings.server;
   try {
     await repository.start(signal).finally(() => deps.headStart?.child?.drop());
+    const kept = namesOfKeptGraphs(repository);
+    if (kept !== '') startup.note('models', `by optimised graphs kept in --model_cache: ${kept}`);
     startup.reached('models');
     const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, port ?? httpPort), port === undefined ? grpc?.start() : undefined]);
     startup.reached('listening');
@@ -197,6 +199,7 @@ function createModelRepository(settings: Settings, { log, env, startup, headStar
         intraOpThreads,
         besideThreads,
         interOpThreads: engine.interOpThreads,
+        ...graphCacheOf(settings),
       },
     },
     {
@@ -208,6 +211,21 @@ function createModelRepository(settings: Settings, { log, env, startup, headStar
       ...openSourceOf(settings, { log, env }),
     },
   );
+}
+
+/** Below this a load is no part of a start that anybody feels. */
+const GRAPH_WORTH_MS = 100;
+/** By then a start is over, and what it compiled is kept. */
+const GRAPH_AFTER_MS = 2000;
+
+function graphCacheOf({ storage }: Settings): Pick<EngineOptions, 'graphCache'> {
+  const { modelCache: dir, modelCacheBytes: maxBytes } = storage;
+  return dir === undefined ? {} : { graphCache: { dir: resolve(dir), maxBytes, worthMs: GRAPH_WORTH_MS, makeAfterMs: GRAPH_AFTER_MS } };
+}
+
+function namesOfKeptGraphs(repository: ModelRepository): string {
+  const hasKept = (name: string): boolean => repository.isReady(name) && repository.find(name).properties['graph'] === 'kept';
+  return repository.names().filter(hasKept).join(', ');
 }
 
 /** Clients of stores are heavy: they are loaded for a URI only. */

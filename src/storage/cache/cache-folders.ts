@@ -10,6 +10,7 @@ import { ServingError } from '../../core/errors.ts';
  *       staging/<name>/             one on its way in or out
  *       locks/<key>                 who fetches it
  *       uses/<key>.<name>           who serves it
+ *       known/<name>                what was found out about files elsewhere, see known-facts.ts
  */
 export interface CacheFolders {
   readonly root: string;
@@ -17,6 +18,7 @@ export interface CacheFolders {
   readonly staging: string;
   readonly locks: string;
   readonly uses: string;
+  readonly known: string;
 }
 
 export async function makeCacheFolders(dir: string): Promise<CacheFolders> {
@@ -28,11 +30,13 @@ export async function makeCacheFolders(dir: string): Promise<CacheFolders> {
     staging: join(root, 'staging'),
     locks: join(root, 'locks'),
     uses: join(root, 'uses'),
+    known: join(root, 'known'),
   };
   try {
     await mkdir(root, { recursive: true, mode: 0o700 });
     await checkOwner(root, uid);
-    for (const folder of [folders.entries, folders.staging, folders.locks, folders.uses]) await mkdir(folder, { recursive: true, mode: 0o700 });
+    const { entries, staging, locks, uses, known } = folders;
+    for (const folder of [entries, staging, locks, uses, known]) await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) throw error;
     const fix = 'mount a volume there that this user may write to (an emptyDir), or name another directory with --model_cache';
