@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { createResponseCache } from './cache/index.ts';
+import type { ResponseCache, ResponseCacheObserver } from './cache/index.ts';
 import type { Logger, RequestContext } from './core/context.ts';
 import { isUri } from './core/uri.ts';
 import { createDataplane } from './dataplane/index.ts';
@@ -62,6 +62,7 @@ export async function startServer(
   };
   const explainer = await createExplainer(settings.explainer, { log, observer: { explained } });
   const predictorHealth = await watchPredictor(settings, log);
+  const cache = await createCache(settings.cache, metrics.requests);
   const { requestTimeoutMs } = settings.scheduler;
   const dataplane = createDataplane(
     { requestTimeoutMs, delaysOverdue: settings.scheduler.queueTimeoutAction === 'delay', serverName: 'kserve-node', version: VERSION },
@@ -75,7 +76,7 @@ export async function startServer(
         },
       },
       statistics: (model, version) => metrics.statistics(model, version),
-      ...(settings.cache.maxBytes === 0 ? {} : { cache: createResponseCache(settings.cache, metrics.requests) }),
+      ...(cache === undefined ? {} : { cache }),
       ...(explainer === undefined ? {} : { explainer }),
       ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),
     },
@@ -132,6 +133,11 @@ function awaitQuiet(startup: Startup): Promise<void> {
       else if (phase === 'listening') setTimeout(resolve, QUIET_AFTER_MS).unref();
     });
   });
+}
+
+/** Digests need a part of Node that takes time to load. */
+async function createCache(settings: Settings['cache'], observer: ResponseCacheObserver): Promise<ResponseCache | undefined> {
+  return settings.maxBytes === 0 ? undefined : (await import('./cache/index.ts')).createResponseCache(settings, observer);
 }
 
 /** How often a predictor elsewhere is asked whether it is ready. */
