@@ -137,12 +137,15 @@ export class KeptGraphs {
         this.#log.info({ file: this.#file, bytes: this.#files.bytes, free }, 'The optimised graph is not kept: too little memory to make it');
         return;
       }
+      // Before the files are read: what changes them from now on gives them another identity.
+      const isSettled = this.#files.isSettled();
       const verdict = await this.#make(originalMs, signature, maker);
       if (verdict === undefined) {
         this.#log.info({ file: this.#file, bytes: this.#files.bytes }, 'The optimised graph is not kept: it does not fit into the cache');
         return;
       }
-      for (const name of [this.#identityName, this.#sizesName]) await this.#cache.known.write(name, verdict);
+      await this.#cache.known.write(this.#sizesName, verdict);
+      if (isSettled) await this.#cache.known.write(this.#identityName, verdict);
       if (verdict.isKept)
         this.#log.info({ file: this.#file, originalMs: Math.round(originalMs), graphMs: Math.round(verdict.graphMs) }, 'Optimised graph kept');
       else this.#log.info({ file: this.#file, reason: verdict.reason }, 'The optimised graph is not kept');
@@ -187,8 +190,9 @@ export class KeptGraphs {
     const alike = toVerdict(await this.#cache.known.read(this.#sizesName));
     if (alike?.isKept !== true) return alike;
     if (alike.graphMs + alike.hashMs > alike.originalMs * WORTHWHILE && this.#options.worthMs > 0) return undefined;
+    const isSettled = this.#files.isSettled();
     const verdict = { ...alike, digest: await this.#files.digest() };
-    await this.#cache.known.write(this.#identityName, verdict);
+    if (isSettled) await this.#cache.known.write(this.#identityName, verdict);
     return verdict;
   }
 

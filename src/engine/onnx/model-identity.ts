@@ -15,14 +15,20 @@ export interface ModelFiles {
   readonly sizes: string;
   /** Which files on which device, and when each was last changed: as long as it is the same, so is the content. */
   readonly identity: string;
+  /** False just after a change: one more within the same tick of the file system's clock would show in no time. */
+  isSettled(): boolean;
   /** SHA-256 of names and contents. Reads everything. */
   digest(): Promise<string>;
 }
+
+/** Longer than a tick of any file system's clock. */
+const SETTLED_MS = 2000;
 
 interface FoundFile {
   readonly path: string;
   readonly size: bigint;
   readonly identity: string;
+  readonly changedAtMs: number;
 }
 
 /** Undefined for a folder of too many files, which is not that of a model alone. */
@@ -35,6 +41,7 @@ export async function listModelFiles(file: string): Promise<ModelFiles | undefin
     bytes: Number(files.reduce((sum, { size }) => sum + size, 0n)),
     sizes: JSON.stringify([model, ...files.map(({ path, size }) => `${String(size)} ${path}`)]),
     identity: JSON.stringify([folder, model, ...files.map(({ path, identity }) => `${identity} ${path}`)]),
+    isSettled: () => files.every(({ changedAtMs }) => Date.now() - changedAtMs > SETTLED_MS),
     digest: async () => {
       const hash = createHash('sha256').update(JSON.stringify([model]));
       for (const { path, size } of files) {
@@ -57,7 +64,8 @@ async function listFiles(root: string, below: string, found: FoundFile[]): Promi
       continue;
     }
     const { dev, ino, size, mtimeNs, ctimeNs } = facts;
-    found.push({ path, size, identity: [dev, ino, size, mtimeNs, ctimeNs].join(' ') });
+    const changedAtMs = Number((mtimeNs > ctimeNs ? mtimeNs : ctimeNs) / 1_000_000n);
+    found.push({ path, size, identity: [dev, ino, size, mtimeNs, ctimeNs].join(' '), changedAtMs });
   }
   return found;
 }
