@@ -10,7 +10,7 @@ import { ServingError } from '../../core/errors.ts';
  *       staging/<name>/             one on its way in or out
  *       locks/<key>                 who fetches it
  *       uses/<key>.<name>           who serves it
- *       known/<name>                what was found out about files elsewhere, see known-facts.ts
+ *       known/<name>                what was found out about files elsewhere; made with the first of it
  */
 export interface CacheFolders {
   readonly root: string;
@@ -35,8 +35,7 @@ export async function makeCacheFolders(dir: string): Promise<CacheFolders> {
   try {
     await mkdir(root, { recursive: true, mode: 0o700 });
     await checkOwner(root, uid);
-    const { entries, staging, locks, uses, known } = folders;
-    for (const folder of [entries, staging, locks, uses, known]) await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const folder of [folders.entries, folders.staging, folders.locks, folders.uses]) await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) throw error;
     const fix = 'mount a volume there that this user may write to (an emptyDir), or name another directory with --model_cache';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Most files; a file is of a few hundred bytes. */
@@ -26,6 +26,7 @@ export class KnownFacts {
   }
 
   async write(name: string, facts: unknown): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const temporary = join(this.#folder, `.${randomBytes(6).toString('hex')}`);
     try {
       await writeFile(temporary, JSON.stringify(facts), { mode: 0o600 });

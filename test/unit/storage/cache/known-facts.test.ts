@@ -14,11 +14,13 @@ afterEach(() => {
 
 describe('KnownFacts', () => {
   it('reads what somebody else wrote last, and nothing for other names', async () => {
-    await new KnownFacts(dir).write('a', { digest: 1 });
-    await new KnownFacts(dir).write('a', { digest: 2 });
-    expect(await new KnownFacts(dir).read('a')).toEqual({ digest: 2 });
-    expect(await new KnownFacts(dir).read('b')).toBeUndefined();
-    expect(readdirSync(dir)).toEqual(['a']);
+    const known = join(dir, 'known');
+    expect(await new KnownFacts(known).read('a')).toBeUndefined();
+    await new KnownFacts(known).write('a', { digest: 1 });
+    await new KnownFacts(known).write('a', { digest: 2 });
+    expect(await new KnownFacts(known).read('a')).toEqual({ digest: 2 });
+    expect(await new KnownFacts(known).read('b')).toBeUndefined();
+    expect(readdirSync(known)).toEqual(['a']);
   });
 
   it('knows nothing of a file that breaks off', async () => {
