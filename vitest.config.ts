@@ -21,6 +21,17 @@ export default defineConfig({
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], exclude, expect, testTimeout: 60_000 } },
       { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], exclude, expect, testTimeout: 60_000, hookTimeout: 60_000 } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], exclude, expect, testTimeout: 60_000, hookTimeout: 60_000 } },
+      // They need a machine that is prepared for them: `npm run test:cluster`, `npm run test:cluster:e2e`.
+      {
+        test: {
+          name: 'cluster',
+          include: ['test/cluster/*.test.ts'],
+          globalSetup: 'test/cluster/setup.ts',
+          testTimeout: 300_000,
+          hookTimeout: 900_000,
+        },
+      },
+      { test: { name: 'cluster-e2e', include: ['test/cluster/e2e/*.test.ts'], testTimeout: 600_000, hookTimeout: 180_000, fileParallelism: false } },
       { test: { name: 'soak', include: ['test/soak/**/*.test.ts', ...CHAOS], expect, testTimeout: 900_000, hookTimeout: 60_000 } },
     ],
   },

@@ -3,15 +3,16 @@ import type { ModelIndexEntry } from '../core/metadata.ts';
 import { settledWithin } from '../core/settled-within.ts';
 import { detectEngine } from '../engine/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
-import { ExecutorPool, type ExecutorPurpose } from './executor-pool.ts';
+import { ExecutorPool, purposeOf } from './executor-pool.ts';
 import { placeOf, type FetchedModels } from './fetched-models.ts';
-import { watchFiles, type FileWatch, type WatchedFiles } from './file-watch.ts';
+import type { FileWatch, WatchedFiles } from './file-watch.ts';
 import type { LayoutReader, ModelLocation } from './layout.ts';
 import { loadVersion } from './loaded-version.ts';
 import { findModelHandler } from './model-handler.ts';
-import { backoffMs, ModelPoll, type LoadOutcome } from './model-poll.ts';
+import { ModelPoll, type LoadOutcome } from './model-poll.ts';
 import { checkModelName } from './model-name.ts';
 import { ModelSlot, type SlotHooks } from './model-slot.ts';
+import { reloadOnChange } from './reload-on-change.ts';
 import type { ModelRepository, ServedModel } from './repository.ts';
 import { ServedFiles, type Which } from './served-files.ts';
 import type { RepositoryDependencies, RepositoryOptions } from './wiring.ts';
@@ -69,8 +70,9 @@ class DirectoryRepository implements ModelRepository {
     this.#pollSource();
     const layout = await this.#files.readLayout();
     this.#isSingle = layout.kind === 'single';
-    for (const location of layout.models) this.#slots.set(location.name, this.#createSlot(location, true));
+    for (const location of layout.models) this.#createSlot(location, true);
     for (const slot of this.#slots.values()) await this.#prepare(slot);
+    await this.#watchArrivals();
     const failures = await this.#loadAll(signal);
     const [first] = failures;
     if (first === undefined || failures.length < this.#slots.size) {
@@ -163,7 +165,34 @@ class DirectoryRepository implements ModelRepository {
       if (outcome !== 'busy') this.#deps.observer?.updated?.(slot.name, outcome);
       if (all !== 'failed' && outcome !== 'loaded') all = outcome;
     }
+    const arrived = await this.#loadArrived();
+    return all === 'loaded' ? arrived : all;
+  }
+
+  /** Models that came to a repository after it was read. One that cannot be loaded is forgotten, so that the next look finds it anew. Never rejects. */
+  async #loadArrived(): Promise<LoadOutcome> {
+    let all: LoadOutcome = 'loaded';
+    try {
+      for (const location of this.#isSingle ? [] : await this.#files.findAll()) {
+        if (this.#slots.has(location.name) || this.#isKnown(location)) continue;
+        const slot = this.#createSlot(location, false);
+        this.#deps.log.info({ model: slot.name, path: location.path }, 'A new model is in the repository: it is loaded');
+        const outcome = await this.#loadAnew(slot, 'newest');
+        if (outcome === 'loaded') await this.#prepare(slot);
+        else if (outcome === 'failed' && !slot.isServing) this.#slots.delete(slot.name);
+        if (outcome !== 'busy') this.#deps.observer?.updated?.(slot.name, outcome);
+        if (all !== 'failed') all = outcome;
+      }
+    } catch (error) {
+      this.#deps.log.error({ path: this.#files.place, reason: toServingError(error).message }, 'Cannot look for new models: those that serve go on');
+      return 'failed';
+    }
     return all;
+  }
+
+  /** Whether a model is served from there, under whatever name. */
+  #isKnown(location: ModelLocation): boolean {
+    return [...this.#slots.values()].some((slot) => placeOf(slot.location) === placeOf(location));
   }
 
   /** Resolves with the models that could not be loaded. */
@@ -213,19 +242,18 @@ class DirectoryRepository implements ModelRepository {
     if (this.#isSingle) throw modelNotFound(name);
     await this.#files.takeLatest(this.#closing.signal);
     const location = await this.#files.find(name);
-    const isKnown = location !== undefined && [...this.#slots.values()].some((slot) => placeOf(slot.location) === placeOf(location));
-    if (location === undefined || (isKnown && !this.#slots.has(name))) throw modelNotFound(name);
     const known = this.#slots.get(name);
+    if (location === undefined || (known === undefined && this.#isKnown(location))) throw modelNotFound(name);
     if (known !== undefined) return known;
     const slot = this.#createSlot(location, false);
-    this.#slots.set(name, slot);
     await this.#prepare(slot);
     return slot;
   }
 
   #createSlot(location: ModelLocation, isWanted: boolean): ModelSlot {
     const detect = this.#detect;
-    const lease = (spec: PipelineSpec): ReturnType<ExecutorPool['lease']> => this.#executors.lease(this.#purpose(spec));
+    const lease = (spec: PipelineSpec): ReturnType<ExecutorPool['lease']> =>
+      this.#executors.lease(purposeOf(spec, this.#options.isolation, this.#slots.size));
     const load: SlotHooks['load'] = async (found, version) => {
       const loaded = await this.#files.keep(found, version, () =>
         loadVersion(found, version, this.#options, { ...this.#deps, detect, lease }, this.#closing.signal),
@@ -234,6 +262,7 @@ class DirectoryRepository implements ModelRepository {
       return loaded;
     };
     const slot = new ModelSlot(location, isWanted, { load, wornOut: (worn) => void this.#recycle(worn) }, this.#deps.log);
+    this.#slots.set(location.name, slot);
     return slot;
   }
 
@@ -253,13 +282,6 @@ class DirectoryRepository implements ModelRepository {
         if (outcome === 'failed') this.#loadAgainLater(slot);
       });
     }, delayMs).unref();
-  }
-
-  #purpose({ modelName, handler }: PipelineSpec): ExecutorPurpose {
-    const { isolation } = this.#options;
-    const isProcess = isolation === 'auto' ? this.#slots.size > 1 || handler !== undefined : isolation === 'process';
-    if (!isProcess) return { isolation: 'inline' };
-    return handler === undefined ? { isolation: 'process', modelName } : { isolation: 'process', modelName, hasHandler: true };
   }
 
   async #load(slot: ModelSlot, which: Which): Promise<void> {
@@ -284,17 +306,21 @@ class DirectoryRepository implements ModelRepository {
   }
 
   async #watch(slot: ModelSlot, files: WatchedFiles, pollMs: number): Promise<void> {
-    let failures = 0;
-    const changed = async (): Promise<boolean | number> => {
+    const load = async (): Promise<LoadOutcome> => {
       this.#deps.log.info({ model: slot.name }, 'Files have changed: the model is loaded anew');
       const outcome = await this.#loadAnew(slot, 'newest');
-      if (outcome === 'busy') return false;
-      if (pollMs > 0) this.#deps.observer?.updated?.(slot.name, outcome);
-      failures = outcome === 'loaded' ? 0 : failures + 1;
-      // Who edits a file comes back; nobody may for what was mounted or copied.
-      return failures === 0 || pollMs === 0 ? true : backoffMs(pollMs, failures);
+      if (pollMs > 0 && outcome !== 'busy') this.#deps.observer?.updated?.(slot.name, outcome);
+      return outcome;
     };
-    this.#watches.push(await watchFiles(files, changed, this.#deps.log, { pollMs }));
+    this.#watches.push(await reloadOnChange(files, pollMs, this.#deps.log, load));
+  }
+
+  /** Of a directory that is polled; what a URI names is looked at as a whole. */
+  async #watchArrivals(): Promise<void> {
+    const { pollMs = 0 } = this.#options;
+    const { fetched, place } = this.#files;
+    if (pollMs === 0 || this.#isSingle || fetched !== undefined || place === undefined) return;
+    this.#watches.push(await reloadOnChange({ models: [place], handlers: [] }, pollMs, this.#deps.log, () => this.#loadArrived()));
   }
 
   /** A worn out model says so with each answer: what fails is tried again, not more often than this. */

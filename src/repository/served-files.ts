@@ -1,9 +1,11 @@
 import { dirname, join } from 'node:path';
+import { SILENT_LOGGER } from '../core/context.ts';
 import { modelNotFound } from '../core/errors.ts';
 import type { ModelSource } from '../storage/index.ts';
 import { openFetchedModels, placeOf, withFetched, type FetchedModels } from './fetched-models.ts';
 import { readServedLayout } from './fileless.ts';
 import {
+  readRepository,
   readRepositoryModel,
   rereadModel,
   type FetchedVersion,
@@ -75,6 +77,13 @@ export class ServedFiles {
     const fetched = this.#fetched?.current;
     const found = await readRepositoryModel(name, this.#readerOf(fetched));
     return found === undefined ? undefined : withFetched(found, fetched);
+  }
+
+  /** All models of a repository, without a word about what is none. */
+  async findAll(): Promise<readonly ModelLocation[]> {
+    const fetched = this.#fetched?.current;
+    const { models } = await readRepository({ ...this.#readerOf(fetched), log: SILENT_LOGGER });
+    return models.map((location) => withFetched(location, fetched));
   }
 
   /** What is there of a known model now; one without files stays what it is. Throws model_not_found when nothing is left. */

@@ -59,7 +59,7 @@ interface Setup {
   readonly start: () => Promise<void>;
 }
 
-function setUp(paths: readonly string[] = ['model.onnx'], pollMs = POLL_MS): Setup {
+function setUp(paths: readonly string[] = ['model.onnx'], pollMs = POLL_MS, modelDir?: string): Setup {
   const source = new FakeSource();
   source.paths = paths;
   const broken = new Set<string>();
@@ -68,7 +68,7 @@ function setUp(paths: readonly string[] = ['model.onnx'], pollMs = POLL_MS): Set
   const repository = createRepository(
     {
       modelName: undefined,
-      modelDir: undefined,
+      modelDir,
       isolation: 'process',
       instances: 1,
       loadTimeoutMs: 60_000,
@@ -87,7 +87,7 @@ function setUp(paths: readonly string[] = ['model.onnx'], pollMs = POLL_MS): Set
       detect,
       log: SILENT_LOGGER,
       observer: { updated: (name, outcome) => updates.push(`${name} ${outcome}`) },
-      openSource: () => Promise.resolve(source),
+      ...(modelDir === undefined ? { openSource: () => Promise.resolve(source) } : {}),
     },
   );
   return { source, repository, models, broken, updates, start: () => repository.start(new AbortController().signal) };
@@ -224,6 +224,43 @@ describe('polling a source', () => {
     expect(updates.toSorted().slice(0, 2)).toEqual(['a loaded', 'b failed']);
     expect(pathOf(models.at(-1))).toBe(join(source.root, 'v2-1/a/2'));
     expect(existsSync(join(source.root, 'v1-0/b/model.onnx'))).toBe(true);
+    await repository.close(0);
+  });
+});
+
+describe('models that come to a repository', () => {
+  it('are loaded with the version they came with, and one that is broken with the next good one', async () => {
+    const { source, repository, broken, updates, start } = setUp(['a/model.onnx', 'b/model.onnx']);
+    await start();
+    broken.add('v2');
+    source.set('v2', 'a/model.onnx', 'b/model.onnx', 'c/model.onnx');
+    await updated(updates, 3);
+    expect([new Set(updates.slice(0, 3)), repository.names(), repository.isAllReady()]).toEqual([
+      new Set(['a failed', 'b failed', 'c failed']),
+      ['a', 'b'],
+      true,
+    ]);
+    source.set('v3', 'a/model.onnx', 'b/model.onnx', 'c/3/model.onnx');
+    await expect
+      .poll(() => repository.index().map(({ name, version, state }) => `${name}/${version} ${state}`))
+      .toEqual(['a/1 READY', 'b/1 READY', 'c/3 READY']);
+    await repository.unload('c');
+    source.set('v4', 'a/model.onnx', 'b/model.onnx', 'c/4/model.onnx');
+    await looksAgain(source, 5);
+    expect(repository.names()).toEqual(['a', 'b']);
+    await repository.close(0);
+  });
+
+  it('are loaded from a directory that is polled', async () => {
+    const directory = makeFiles('a/model.onnx', 'b/model.onnx');
+    const { repository, updates, start } = setUp([], POLL_MS, directory);
+    await start();
+    addFiles(directory, 'c/2/model.onnx');
+    await updated(updates, 1);
+    expect([updates, repository.names(), repository.find('c').version]).toEqual([['c loaded'], ['a', 'b', 'c'], '2']);
+    // From then on like those that were there before.
+    addFiles(directory, 'c/3/model.onnx');
+    await expect.poll(() => repository.find('c').version).toBe('3');
     await repository.close(0);
   });
 });
