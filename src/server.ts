@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { createResponseCache, type ResponseCache } from './cache/index.ts';
+import type { ResponseCache, ResponseCacheObserver } from './cache/index.ts';
 import type { Logger, RequestContext } from './core/context.ts';
 import { isUri } from './core/uri.ts';
 import { createDataplane } from './dataplane/index.ts';
-import { createPredictorHealth, toPredictorOptions, type PredictorHealth } from './engine/index.ts';
+import { createPredictorHealth, toPredictorOptions, type EngineOptions, type PredictorHealth } from './engine/index.ts';
 import { createInlineExecutor, createProcessExecutor } from './executor/index.ts';
 import { createExplainer } from './explain/index.ts';
 import { createHttpFrontend, createMetricsRoute, type HttpFrontend } from './protocol/http/index.ts';
@@ -54,7 +54,7 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { log, startup = new Startup() } = deps;
   const metrics = createMetrics({ version: VERSION }, { log });
-  const cache = settings.cache.maxBytes === 0 ? undefined : createResponseCache(settings.cache, metrics.requests);
+  const cache = await createCache(settings.cache, metrics.requests);
   const repository = createModelRepository(settings, { ...deps, startup }, metrics, cache);
   const { enableLatencyLogging } = settings.telemetry;
   const explained = (model: string, ctx: RequestContext, ms: number): void => {
@@ -63,6 +63,7 @@ export async function startServer(
   };
   const explainer = await createExplainer(settings.explainer, { log, observer: { explained } });
   const predictorHealth = await watchPredictor(settings, log);
+  const cache = await createCache(settings.cache, metrics.requests);
   const { requestTimeoutMs } = settings.scheduler;
   const dataplane = createDataplane(
     { requestTimeoutMs, delaysOverdue: settings.scheduler.queueTimeoutAction === 'delay', serverName: 'kserve-node', version: VERSION },
@@ -90,6 +91,8 @@ export async function startServer(
   const { host, port, httpPort } = settings.server;
   try {
     await repository.start(signal).finally(() => deps.headStart?.child?.drop());
+    const kept = namesOfKeptGraphs(repository);
+    if (kept !== '') startup.note('models', `by optimised graphs kept in --model_cache: ${kept}`);
     startup.reached('models');
     const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, port ?? httpPort), port === undefined ? grpc?.start() : undefined]);
     startup.reached('listening');
@@ -116,6 +119,11 @@ export async function startServer(
     await repository.close(0);
     throw error;
   }
+}
+
+/** Digests need a part of Node that takes time to load. */
+async function createCache(settings: Settings['cache'], observer: ResponseCacheObserver): Promise<ResponseCache | undefined> {
+  return settings.maxBytes === 0 ? undefined : (await import('./cache/index.ts')).createResponseCache(settings, observer);
 }
 
 /** How often a predictor elsewhere is asked whether it is ready. */
@@ -188,6 +196,7 @@ function createModelRepository(
         intraOpThreads,
         besideThreads,
         interOpThreads: engine.interOpThreads,
+        ...graphCacheOf(settings),
       },
     },
     {
@@ -199,6 +208,21 @@ function createModelRepository(
       ...openSourceOf(settings, { log, env }),
     },
   );
+}
+
+/** Below this a load is no part of a start that anybody feels. */
+const GRAPH_WORTH_MS = 100;
+/** By then a start is over, and what it compiled is kept. */
+const GRAPH_AFTER_MS = 2000;
+
+function graphCacheOf({ storage }: Settings): Pick<EngineOptions, 'graphCache'> {
+  const { modelCache: dir, modelCacheBytes: maxBytes } = storage;
+  return dir === undefined ? {} : { graphCache: { dir: resolve(dir), maxBytes, worthMs: GRAPH_WORTH_MS, makeAfterMs: GRAPH_AFTER_MS } };
+}
+
+function namesOfKeptGraphs(repository: ModelRepository): string {
+  const hasKept = (name: string): boolean => repository.isReady(name) && repository.find(name).properties['graph'] === 'kept';
+  return repository.names().filter(hasKept).join(', ');
 }
 
 /** Clients of stores are heavy: they are loaded for a URI only. */
