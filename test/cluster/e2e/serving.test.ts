@@ -13,6 +13,18 @@ async function clusterIp(service: string): Promise<string> {
   return kubectl('get', `service/${service}`, '-n', namespace, '-o', 'jsonpath={.spec.clusterIP}');
 }
 
+/** Ready is said before every node's proxy knows the Service. */
+async function reachable(ip: string, service: string): Promise<URL> {
+  const url = new URL(`http://${ip}`);
+  const answers = (): Promise<boolean> =>
+    post(url, ip, `/v2/models/${service}/infer`).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  await eventually(`an answer of ${ip}`, 30, answers);
+  return url;
+}
+
 describe('an InferenceService in Knative mode', () => {
   it('with onnx and v2 gets kserve-node, answers v2 and v1, goes to zero and comes back', async () => {
     await applyService('digits', { protocolVersion: 'v2', minReplicas: 0 });
@@ -76,7 +88,7 @@ describe('an InferenceService in Standard mode', () => {
     await applyService('standard', { mode: 'Standard', runtime: 'kserve-node-standard', runAsUser: 54321 });
     await waitReady('standard');
     const ip = await clusterIp('standard-predictor');
-    const answer = await post(new URL(`http://${ip}`), ip, '/v2/models/standard/infer');
+    const answer = await post(await reachable(ip, 'standard'), ip, '/v2/models/standard/infer');
     expect([answer.status, labelOf(answer)]).toEqual([200, 1]);
     expect(await inferByGrpc(`${ip}:8081`, ip, 'standard')).toBe(1);
   });
@@ -85,7 +97,7 @@ describe('an InferenceService in Standard mode', () => {
     await applyService('rolled', { mode: 'Standard', runtime: 'kserve-node-standard', minReplicas: 2 });
     await waitReady('rolled');
     const ip = await clusterIp('rolled-predictor');
-    const traffic = startTraffic(new URL(`http://${ip}`), ip, '/v2/models/rolled/infer');
+    const traffic = startTraffic(await reachable(ip, 'rolled'), ip, '/v2/models/rolled/infer');
     await kubectl('rollout', 'restart', 'deployment/rolled-predictor', '-n', namespace);
     await kubectl('rollout', 'status', 'deployment/rolled-predictor', '-n', namespace, '--timeout=180s');
     await eventually('old pods are gone', 60, async () => (await pods('rolled')).every(({ metadata }) => metadata.deletionTimestamp === undefined));
