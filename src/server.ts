@@ -63,7 +63,6 @@ export async function startServer(
   };
   const explainer = await createExplainer(settings.explainer, { log, observer: { explained } });
   const predictorHealth = await watchPredictor(settings, log);
-  const cache = await createCache(settings.cache, metrics.requests);
   const { requestTimeoutMs } = settings.scheduler;
   const dataplane = createDataplane(
     { requestTimeoutMs, delaysOverdue: settings.scheduler.queueTimeoutAction === 'delay', serverName: 'kserve-node', version: VERSION },
