@@ -1,5 +1,15 @@
 import { isServingError, type ServingError } from '../core/errors.ts';
-import { isEnd, openRollout, readRolloutPlan, startRollout, type Outcome, type RolloutPlan, type RolloutState } from '../rollout/index.ts';
+import {
+  isEnd,
+  openRollout,
+  problemsOfJob,
+  readRolloutPlan,
+  renderJob,
+  startRollout,
+  type Outcome,
+  type RolloutPlan,
+  type RolloutState,
+} from '../rollout/index.ts';
 import { refuseArguments } from './arguments.ts';
 import { EXIT_FAILED, EXIT_OK, type Host } from './host.ts';
 import { createRolloutView, renderRollout } from './rollout-view.ts';
@@ -9,7 +19,7 @@ const EXIT_ROLLED_BACK = 3;
 const EXIT_BUSY = 4;
 const EXIT_INTERRUPTED = 130;
 
-const ACTIONS = ['run', 'status', 'pause', 'resume', 'abort'] as const;
+const ACTIONS = ['run', 'status', 'pause', 'resume', 'abort', 'job'] as const;
 type Action = (typeof ACTIONS)[number];
 
 /** `rollout ACTION NAME`: moves traffic of an InferenceService to a new predictor step by step, as long as metrics allow it. */
@@ -25,6 +35,7 @@ export async function runRolloutVerb(args: readonly string[], host: Host): Promi
   }
   const plan = readRolloutPlan(name, flags, host.env);
   if ('problems' in plan) return refuseArguments(plan.problems, host);
+  if (action === 'job') return printJob(plan, flags, host);
   try {
     if (action === 'run') return await run(plan, host, false);
     return action === 'status' ? await showStatus(plan, host) : await ask(plan, action, host);
@@ -32,6 +43,13 @@ export async function runRolloutVerb(args: readonly string[], host: Host): Promi
     if (!isServingError(error)) throw error;
     return fail(error, host);
   }
+}
+
+function printJob(plan: RolloutPlan, flags: readonly string[], host: Host): number {
+  const problems = problemsOfJob(plan);
+  if (problems.length > 0) return refuseArguments(problems, host);
+  host.stdout.write(renderJob(plan, flags));
+  return EXIT_OK;
 }
 
 function isAction(word: string): word is Action {

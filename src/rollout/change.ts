@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { isServingError, ServingError } from '../core/errors.ts';
-import { fieldOf, KINDS, listOf, textOf, type Cluster, type KubeObject } from './cluster.ts';
-import { hasFields, pickFields } from './fields.ts';
+import { FIELD_MANAGER, fieldOf, KINDS, listOf, textOf, type Cluster, type KubeObject } from './cluster.ts';
+import { hasFields, ownedShape, pickFields } from './fields.ts';
 import { importLibrary } from './kubernetes.ts';
 import type { RolloutPlan } from './plan.ts';
 
@@ -26,6 +26,15 @@ export async function readChange({ name, service }: RolloutPlan, live: KubeObjec
   return Object.fromEntries(Object.entries(predictor).filter(([field]) => field !== 'canaryTrafficPercent'));
 }
 
+/** What earlier rollouts have applied to spec.predictor and still own, their traffic excepted. */
+export function keptFields(live: KubeObject): Readonly<Record<string, unknown>> {
+  const { canaryTrafficPercent: _, ...kept } = pickFields(
+    fieldOf(live, 'spec', 'predictor'),
+    ownedShape(live.metadata['managedFields'], FIELD_MANAGER, ['spec', 'predictor']),
+  );
+  return kept;
+}
+
 /** YAML or JSON, which is YAML, too. */
 export async function readYaml(path: string): Promise<unknown> {
   const { loadYaml } = await importLibrary();
@@ -46,7 +55,7 @@ export function predictorPatch(cluster: Cluster, name: string, predictor: object
     apiVersion: KINDS.InferenceService.apiVersion,
     kind: 'InferenceService',
     metadata: { name, namespace: cluster.namespace },
-    spec: { ...spec, predictor },
+    spec: { ...spec, ...(Object.keys(predictor).length === 0 ? {} : { predictor }) },
   };
 }
 

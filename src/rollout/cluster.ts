@@ -26,12 +26,6 @@ export const KINDS = {
   VirtualService: { apiVersion: 'networking.istio.io/v1', plural: 'virtualservices' },
 } as const;
 
-export interface JsonPatchStep {
-  readonly op: 'test' | 'replace' | 'add' | 'remove';
-  readonly path: string;
-  readonly value?: unknown;
-}
-
 export interface ApplyOptions {
   /** Takes fields of other managers. */
   readonly force: boolean;
@@ -51,7 +45,6 @@ export interface Cluster {
   replace(object: KubeObject): Promise<KubeObject>;
   /** Server-side apply as field manager `kserve-node-rollout`. */
   apply(object: KubeObject, options: ApplyOptions): Promise<KubeObject>;
-  patch(kind: Kind, name: string, steps: readonly JsonPatchStep[]): Promise<KubeObject>;
 }
 
 export const FIELD_MANAGER = 'kserve-node-rollout';

@@ -15,6 +15,39 @@ export function pickFields(from: unknown, shape: unknown): Fields {
   return picked;
 }
 
+/** `over` laid over `under`: maps field by field, everything else as a whole. */
+export function mergeFields(under: unknown, over: unknown): Fields {
+  if (!isFields(under)) return isFields(over) ? over : {};
+  const merged: Record<string, unknown> = { ...under };
+  if (!isFields(over)) return merged;
+  for (const [name, inner] of Object.entries(over))
+    merged[name] = isFields(inner) && isFields(merged[name]) ? mergeFields(merged[name], inner) : inner;
+  return merged;
+}
+
+/**
+ * The shape of the fields at `path` that a manager has applied, for `pickFields`, from the object's managedFields. An apply must name them again: what the same
+ * manager leaves out is removed. Lists are taken as a whole.
+ */
+export function ownedShape(managedFields: unknown, manager: string, path: readonly string[]): Fields {
+  const entries = Array.isArray(managedFields) ? (managedFields as readonly unknown[]) : [];
+  const ours = entries.find((entry) => isFields(entry) && entry['manager'] === manager && entry['operation'] === 'Apply');
+  let at: unknown = isFields(ours) ? ours['fieldsV1'] : undefined;
+  for (const name of path) at = isFields(at) ? at[`f:${name}`] : undefined;
+  return shapeFrom(at);
+}
+
+function shapeFrom(fields: unknown): Fields {
+  if (!isFields(fields)) return {};
+  const shape: Record<string, unknown> = {};
+  for (const [key, inner] of Object.entries(fields)) {
+    if (!key.startsWith('f:')) continue;
+    const isMap = isFields(inner) && Object.keys(inner).some((name) => name.startsWith('f:'));
+    shape[key.slice(2)] = isMap ? shapeFrom(inner) : true;
+  }
+  return shape;
+}
+
 /** Every field of `part` is in `whole` with the same value. */
 export function hasFields(whole: unknown, part: unknown): boolean {
   if (isFields(part)) return isFields(whole) && Object.entries(part).every(([name, inner]) => hasFields(whole[name], inner));

@@ -1,4 +1,5 @@
 export type { Happening, Request } from './advance.ts';
+export { problemsOfJob, renderJob } from './job.ts';
 export { ROLLOUT_SECTIONS } from './options.ts';
 export { readRolloutPlan, type RolloutPlan } from './plan.ts';
 export type { Outcome } from './runner.ts';

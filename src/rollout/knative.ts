@@ -1,8 +1,8 @@
 import { ServingError } from '../core/errors.ts';
 import type { Observed } from './advance.ts';
-import { dryApply, effectiveChange, predictorPatch, readChange } from './change.ts';
+import { dryApply, effectiveChange, keptFields, predictorPatch, readChange } from './change.ts';
 import { fieldOf, listOf, textOf, type Cluster, type KubeObject } from './cluster.ts';
-import { hasFields, pickFields } from './fields.ts';
+import { hasFields, mergeFields, pickFields } from './fields.ts';
 import type { RolloutPlan } from './plan.ts';
 import { fillSelector } from './selector.ts';
 import type { RolloutState } from './state.ts';
@@ -27,6 +27,7 @@ export function createKnativeTarget(cluster: Cluster, plan: RolloutPlan): Target
       }
       const [created, ready] = [textOf(status, 'latestCreatedRevision'), textOf(status, 'latestReadyRevision')];
       const change = await readChange(plan, live);
+      const kept = keptFields(live);
       if (change === undefined) {
         if (created === stable || created === undefined) return undefined;
         if (fieldOf(live, 'spec', 'predictor', 'canaryTrafficPercent') === undefined && ready !== created) {
@@ -35,10 +36,14 @@ export function createKnativeTarget(cluster: Cluster, plan: RolloutPlan): Target
             `Cannot roll out ${created}: it gets all traffic once it is ready, because canaryTrafficPercent is not set`,
           );
         }
-        await dryApply(cluster, predictorPatch(cluster, name, { canaryTrafficPercent: 0 }), options.forceConflicts);
-        return { previous: undefined, stable };
+        await dryApply(cluster, predictorPatch(cluster, name, { ...kept, canaryTrafficPercent: 0 }), options.forceConflicts);
+        return { stable, kept, canary: created };
       }
-      const dry = await dryApply(cluster, predictorPatch(cluster, name, { ...change, canaryTrafficPercent: 0 }), options.forceConflicts);
+      const dry = await dryApply(
+        cluster,
+        predictorPatch(cluster, name, { ...mergeFields(kept, change), canaryTrafficPercent: 0 }),
+        options.forceConflicts,
+      );
       const effective = effectiveChange(change, live, dry);
       if (effective === undefined) return undefined;
       if (created !== stable) {
@@ -47,7 +52,7 @@ export function createKnativeTarget(cluster: Cluster, plan: RolloutPlan): Target
           `Cannot roll out: ${created ?? 'another revision'} is a canary beside ${stable} already; roll it out without --file and --storage_uri, or take it back`,
         );
       }
-      return { previous: fieldOf(live, 'spec', 'predictor'), change: effective, stable };
+      return { previous: fieldOf(live, 'spec', 'predictor'), change: effective, kept, stable };
     },
     enact: async (state) => {
       await cluster.apply(predictorPatch(cluster, name, fieldsFor(state)), { force: true });
@@ -64,11 +69,13 @@ export function createKnativeTarget(cluster: Cluster, plan: RolloutPlan): Target
 const REVISION_SELECTOR = 'namespace="$namespace",pod=~"$revision-deployment-.*"';
 
 /** All fields that are ours in a phase. What is not among them goes, when nobody else owns it. */
-function fieldsFor({ phase, weight, change, previous }: RolloutState): object {
-  const isBack = phase === 'restoring' || phase === 'releasing' || phase === 'rolled_back';
+function fieldsFor({ phase, weight, change, previous, kept }: RolloutState): object {
+  const isBack = phase === 'restoring' || phase === 'releasing';
   // Without a change of ours there is nothing to put back: the canary keeps its 0 %.
-  if (isBack && change !== undefined) return { ...pickFields(previous, change), ...(phase === 'restoring' ? { canaryTrafficPercent: 0 } : {}) };
-  return { ...(change as object | undefined), ...(phase === 'promoting' ? {} : { canaryTrafficPercent: weight }) };
+  if (isBack && previous !== undefined) {
+    return { ...mergeFields(kept, pickFields(previous, change)), ...(phase === 'restoring' ? { canaryTrafficPercent: 0 } : {}) };
+  }
+  return { ...mergeFields(kept, change), ...(phase === 'promoting' ? {} : { canaryTrafficPercent: weight }) };
 }
 
 function observeService(live: KubeObject | undefined, state: RolloutState): Observed {
@@ -123,7 +130,7 @@ function interferenceOf(live: KubeObject, created: string | undefined, { phase, 
   return undefined;
 }
 
-function isSettled(live: KubeObject, status: unknown, { phase, canary, change }: RolloutState): boolean {
+function isSettled(live: KubeObject, status: unknown, { phase, canary, previous }: RolloutState): boolean {
   const [created, ready, rolledOut] = ['latestCreatedRevision', 'latestReadyRevision', 'latestRolledoutRevision'].map((field) =>
     textOf(status, field),
   );
@@ -131,9 +138,9 @@ function isSettled(live: KubeObject, status: unknown, { phase, canary, change }:
     case 'promoting':
       return rolledOut === canary && fieldOf(live, 'spec', 'predictor', 'canaryTrafficPercent') === undefined;
     case 'restoring':
-      return change === undefined || (created !== canary && ready === created);
+      return previous === undefined || (created !== canary && ready === created);
     case 'releasing':
-      return change === undefined || (rolledOut === created && ready === created);
+      return previous === undefined || (rolledOut === created && ready === created);
     default:
       return false;
   }

@@ -74,10 +74,6 @@ function createCluster(config: KubeConfig, namespace: string): Cluster {
       const answer = await call(config, 'PATCH', `${pathOf(kindOf(object), object.metadata.name)}?${query}`, object, 'application/apply-patch+yaml');
       return take(answer, `apply ${describe(object)}`);
     },
-    patch: async (kind, name, steps) => {
-      const answer = await call(config, 'PATCH', `${pathOf(kind, name)}?fieldManager=${FIELD_MANAGER}`, steps, 'application/json-patch+json');
-      return take(answer, `change ${kind} ${name}`);
-    },
   };
 }
 

@@ -35,6 +35,7 @@ export const serviceSection = defineSection({
       default: false,
       doc: 'take over fields that another field manager (Argo CD, Flux, Helm) has applied, instead of refusing',
     },
+    retry: { name: 'retry', schema: boolean(), default: false, doc: 'roll out again what was rolled back before' },
     dryRun: {
       name: 'dry_run',
       schema: boolean(),
@@ -174,9 +175,22 @@ export const outputSection = defineSection({
   },
 });
 
-export const ROLLOUT_SECTIONS = { service: serviceSection, pace: paceSection, judge: judgeSection, output: outputSection } as const;
+export const jobSection = defineSection({
+  title: 'rollout job',
+  options: {
+    image: { name: 'image', schema: text('IMAGE'), doc: 'with this program and @kubernetes/client-node; needed to print a job' },
+    schedule: {
+      name: 'schedule',
+      schema: text('CRON'),
+      doc: 'print a CronJob that looks for a canary at these times, such as "*/10 * * * *", instead of a Job',
+    },
+  },
+});
+
+export const ROLLOUT_SECTIONS = { service: serviceSection, pace: paceSection, judge: judgeSection, output: outputSection, job: jobSection } as const;
 
 export type ServiceOptions = OptionsOf<typeof serviceSection>;
 export type PaceOptions = OptionsOf<typeof paceSection>;
 export type JudgeOptions = OptionsOf<typeof judgeSection>;
 export type OutputOptions = OptionsOf<typeof outputSection>;
+export type JobOptions = OptionsOf<typeof jobSection>;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { loadOptions, type Environment } from '../options/index.ts';
-import { ROLLOUT_SECTIONS, type JudgeOptions, type OutputOptions, type PaceOptions, type ServiceOptions } from './options.ts';
+import { ROLLOUT_SECTIONS, type JobOptions, type JudgeOptions, type OutputOptions, type PaceOptions, type ServiceOptions } from './options.ts';
 
 /** What the user wants, checked. */
 export interface RolloutPlan {
@@ -12,13 +12,14 @@ export interface RolloutPlan {
   };
   readonly judge: Omit<JudgeOptions, 'prometheusHeaders'> & { readonly prometheusHeaders: Readonly<Record<string, string>> };
   readonly output: OutputOptions;
+  readonly job: JobOptions;
 }
 
 /** Reads the flags behind the verb, and variables; else all problems, one line each. */
 export function readRolloutPlan(name: string, argv: readonly string[], env: Environment): RolloutPlan | { readonly problems: readonly string[] } {
   const loaded = loadOptions(ROLLOUT_SECTIONS, { argv, env, readFile: (path) => readFileSync(path, 'utf8') });
   if (!loaded.ok) return { problems: loaded.problems };
-  const { service, pace, judge, output } = loaded.values;
+  const { service, pace, judge, output, job } = loaded.values;
   const problems: string[] = [];
   if (!/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name)) problems.push(`expected the name of an InferenceService, got ${JSON.stringify(name)}`);
   if (service.file !== undefined && service.storageUri !== undefined) problems.push('--storage_uri: expected no --file beside it, got both');
@@ -28,7 +29,7 @@ export function readRolloutPlan(name: string, argv: readonly string[], env: Envi
   if (pace.checkMs > pace.intervalMs) problems.push('--check_interval: expected at most --interval, or no step would ever be judged');
   const steps = readSteps(pace.steps, problems);
   const prometheusHeaders = readHeaders(judge.prometheusHeaders, problems);
-  return problems.length > 0 ? { problems } : { name, service, pace: { ...pace, steps }, judge: { ...judge, prometheusHeaders }, output };
+  return problems.length > 0 ? { problems } : { name, service, pace: { ...pace, steps }, judge: { ...judge, prometheusHeaders }, output, job };
 }
 
 function readSteps(written: string, problems: string[]): readonly number[] {

@@ -12,7 +12,7 @@ import type { RolloutPlan } from './plan.ts';
 import type { Prometheus } from './prometheus.ts';
 import { isEnd, type Reference, type RolloutState } from './state.ts';
 import { openStateStore, storeName, type StateStore } from './state-store.ts';
-import type { Target } from './target.ts';
+import type { Beginning, Target } from './target.ts';
 
 export interface RunnerParts {
   readonly cluster: Cluster;
@@ -156,6 +156,12 @@ async function chooseState(
   }
   const beginning = await target.begin(service);
   if (beginning === undefined) return undefined;
+  if (isMine && state.phase === 'rolled_back' && state.isAborted !== true && !plan.service.retry && isSame(beginning, state)) {
+    throw new ServingError(
+      'conflict',
+      `Cannot roll out again: this was rolled back before (${state.reason ?? 'unknown'}); --retry does it all the same`,
+    );
+  }
   return {
     format: 1,
     id: randomUUID(),
@@ -174,6 +180,13 @@ async function chooseState(
     passed: [],
     ...beginning,
   };
+}
+
+/** A job that comes again and again must not send traffic to the same bad model each time. */
+function isSame(beginning: Beginning, before: RolloutState): boolean {
+  if (beginning.previous === undefined) return beginning.canary === before.canary;
+  const unnamed = (change: unknown): string => JSON.stringify({ ...(change as object | undefined), name: undefined });
+  return unnamed(beginning.change) === unnamed(before.change);
 }
 
 function describeStart({ steps, stable, phase, weight }: RolloutState): string {

@@ -10,6 +10,7 @@ import type { RolloutPlan } from './plan.ts';
 import { connectPrometheus, type Prometheus } from './prometheus.ts';
 import { readQueries } from './queries.ts';
 import { runRollout, type Outcome } from './runner.ts';
+import { createStandardTarget } from './standard.ts';
 import { openStateStore, type StateStore } from './state-store.ts';
 import type { RolloutState } from './state.ts';
 import type { Target } from './target.ts';
@@ -44,6 +45,7 @@ function prometheusOf({ judge, service }: RolloutPlan, isAborting: boolean): Pro
 function createTarget(service: KubeObject, cluster: Cluster, plan: RolloutPlan): Target {
   const mode = textOf(service, 'status', 'deploymentMode');
   if (mode === 'Knative' || mode === 'Serverless') return createKnativeTarget(cluster, plan);
+  if (mode === 'Standard' || mode === 'RawDeployment') return createStandardTarget(cluster, plan);
   const known = mode === undefined ? 'KServe has not said its deployment mode yet' : `its deployment mode is ${mode}`;
   throw new ServingError('unimplemented', `Cannot roll out ${plan.name}: expected mode Knative or Standard, ${known}`);
 }

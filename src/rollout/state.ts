@@ -50,10 +50,12 @@ export interface RolloutState {
   /** Why it ends, or ended. */
   readonly reason?: string;
   readonly isAborted?: boolean;
-  /** What the InferenceService's spec.predictor was. */
-  readonly previous: unknown;
-  /** What was applied to spec.predictor; undefined for a canary that was there already. */
+  /** What the InferenceService's spec.predictor was; undefined for a canary that was there already. */
+  readonly previous?: unknown;
+  /** What is rolled out. Knative mode: fields of spec.predictor, undefined for a canary that was there already. Standard mode: the canary's predictor. */
   readonly change?: unknown;
+  /** Fields of spec.predictor that were ours before: they are applied again each time, because what a field manager leaves out is removed. */
+  readonly kept?: unknown;
   readonly stable: string;
   /** Undefined until it is known: Knative names it. */
   readonly canary?: string;

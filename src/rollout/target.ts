@@ -5,8 +5,9 @@ import type { Mode, RolloutState } from './state.ts';
 
 /** What a rollout begins with; refused when there is nothing to begin with. */
 export interface Beginning {
-  readonly previous: unknown;
+  readonly previous?: unknown;
   readonly change?: unknown;
+  readonly kept: unknown;
   readonly stable: string;
   readonly canary?: string;
   readonly route?: string;
