@@ -26,7 +26,7 @@ export function createRolloutView(
       }
       for (const { reason, message } of happenings) host.stdout.write(line({ event: reason, message, ...factsOf(state) }));
       if (happenings.length === 0 && isLook)
-        host.stdout.write(line({ event: 'Look', message: state.look?.reason, verdict: state.look?.kind, ...factsOf(state) }));
+        host.stdout.write(line({ event: 'Look', message: state.look.reason, verdict: state.look.kind, ...factsOf(state) }));
     },
     end: () => {
       clearInterval(timer);

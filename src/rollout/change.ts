@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { isServingError, ServingError } from '../core/errors.ts';
 import { FIELD_MANAGER, fieldOf, KINDS, listOf, textOf, type Cluster, type KubeObject } from './cluster.ts';
-import { hasFields, ownedShape, pickFields } from './fields.ts';
+import { hasFields, omitField, ownedShape, pickFields } from './fields.ts';
 import { importLibrary } from './kubernetes.ts';
 import type { RolloutPlan } from './plan.ts';
 
@@ -28,11 +28,8 @@ export async function readChange({ name, service }: RolloutPlan, live: KubeObjec
 
 /** What earlier rollouts have applied to spec.predictor and still own, their traffic excepted. */
 export function keptFields(live: KubeObject): Readonly<Record<string, unknown>> {
-  const { canaryTrafficPercent: _, ...kept } = pickFields(
-    fieldOf(live, 'spec', 'predictor'),
-    ownedShape(live.metadata['managedFields'], FIELD_MANAGER, ['spec', 'predictor']),
-  );
-  return kept;
+  const shape = ownedShape(live.metadata['managedFields'], FIELD_MANAGER, ['spec', 'predictor']);
+  return omitField(pickFields(fieldOf(live, 'spec', 'predictor'), shape), 'canaryTrafficPercent');
 }
 
 /** YAML or JSON, which is YAML, too. */

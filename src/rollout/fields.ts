@@ -15,6 +15,13 @@ export function pickFields(from: unknown, shape: unknown): Fields {
   return picked;
 }
 
+/** All but one. */
+export function omitField<T extends object, K extends keyof T>(fields: T, name: K): Omit<T, K> {
+  const rest = { ...fields };
+  delete rest[name];
+  return rest;
+}
+
 /** `over` laid over `under`: maps field by field, everything else as a whole. */
 export function mergeFields(under: unknown, over: unknown): Fields {
   if (!isFields(under)) return isFields(over) ? over : {};

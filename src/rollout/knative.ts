@@ -121,7 +121,7 @@ function interferenceOf(live: KubeObject, created: string | undefined, { phase, 
   const percent = fieldOf(predictor, 'canaryTrafficPercent');
   if (percent !== weight) {
     return {
-      reason: `somebody has set canaryTrafficPercent to ${percent === undefined ? 'nothing' : String(percent)} instead of ${weight}`,
+      reason: `somebody has set canaryTrafficPercent to ${percent === undefined ? 'nothing' : JSON.stringify(percent)} instead of ${weight}`,
       isUnsafe: false,
     };
   }

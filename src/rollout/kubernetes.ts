@@ -1,16 +1,14 @@
-import { request as requestHttp, type RequestOptions } from 'node:http';
+import { request as requestHttp, type OutgoingHttpHeaders, type RequestOptions } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import type { KubeConfig } from '@kubernetes/client-node';
+import type * as Library from '@kubernetes/client-node';
 import { ServingError, type ErrorReason } from '../core/errors.ts';
 import { FIELD_MANAGER, fieldOf, KINDS, listOf, textOf, type Cluster, type Kind, type KubeObject } from './cluster.ts';
-
-type Library = typeof import('@kubernetes/client-node');
 
 const TIMEOUT_MS = 15_000;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
 /** Kubernetes' client library: large, and of use to nobody who serves, so that those who want it install it. */
-export async function importLibrary(): Promise<Library> {
+export async function importLibrary(): Promise<typeof Library> {
   try {
     return await import('@kubernetes/client-node');
   } catch (error) {
@@ -48,7 +46,7 @@ export async function connectCluster(options: {
   return createCluster(config, options.namespace ?? config.getContextObject(config.getCurrentContext())?.namespace ?? 'default');
 }
 
-function createCluster(config: KubeConfig, namespace: string): Cluster {
+function createCluster(config: Library.KubeConfig, namespace: string): Cluster {
   const pathOf = (kind: Kind, name = ''): string => {
     const { apiVersion, plural } = KINDS[kind];
     const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
@@ -86,7 +84,7 @@ interface Answer {
   readonly body: unknown;
 }
 
-async function call(config: KubeConfig, method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<Answer> {
+async function call(config: Library.KubeConfig, method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<Answer> {
   const server = config.getCurrentCluster()?.server ?? '';
   const url = new URL(`${server.replace(/\/$/, '')}${path}`);
   const options: RequestOptions = { method, headers: { Accept: 'application/json' } };
@@ -106,7 +104,10 @@ async function call(config: KubeConfig, method: string, path: string, body?: unk
 
 function exchange(url: URL, options: RequestOptions, body: Buffer | undefined, contentType: string): Promise<Answer> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const headers = { ...options.headers, ...(body === undefined ? {} : { 'Content-Type': contentType, 'Content-Length': body.length }) };
+  const headers = {
+    ...(options.headers as OutgoingHttpHeaders),
+    ...(body === undefined ? {} : { 'Content-Type': contentType, 'Content-Length': body.length }),
+  };
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'http:' ? requestHttp : requestHttps;
     const asked = send(url, { ...options, headers, signal }, (response) => {

@@ -33,12 +33,16 @@ export function readRolloutPlan(name: string, argv: readonly string[], env: Envi
 }
 
 function readSteps(written: string, problems: string[]): readonly number[] {
-  const complaint = `--steps: expected a whole number from 1 to 100, or rising ones such as 1,5,25,100, got ${JSON.stringify(written)}`;
+  const complaint = `--steps: expected a whole number from 1 to 99, or rising ones such as 1,5,25,100, got ${JSON.stringify(written)}`;
   const numbers = written.split(',').map((each) => (/^\s*\d{1,3}\s*$/.test(each) ? Number(each) : NaN));
   const [first = NaN] = numbers;
   const isRising = numbers.every((each, index) => each >= 1 && each <= 100 && each > (numbers[index - 1] ?? 0));
   if (!isRising) {
     problems.push(complaint);
+    return [];
+  }
+  if (first === 100) {
+    problems.push('--steps: expected a first step below 100: when the canary has all traffic there is nothing to compare it with');
     return [];
   }
   if (numbers.length > 1) return numbers.at(-1) === 100 ? numbers : [...numbers, 100];

@@ -1,5 +1,6 @@
 import { invalidRequest } from '../core/errors.ts';
 import { fieldOf, listOf, textOf, type Cluster, type Kind, type KubeObject } from './cluster.ts';
+import { omitField } from './fields.ts';
 
 /** Services that a route sends traffic to. */
 export interface Backends {
@@ -11,8 +12,8 @@ interface RouteKind {
   readonly kind: Kind;
   readonly rules: string;
   readonly backends: string;
-  serviceOf(backend: unknown): string | undefined;
-  withService(backend: unknown, service: string): object;
+  readonly serviceOf: (backend: unknown) => string | undefined;
+  readonly withService: (backend: unknown, service: string) => object;
 }
 
 const ROUTE_KINDS: Readonly<Record<string, RouteKind>> = {
@@ -102,7 +103,7 @@ function withWeight(route: KubeObject, of: RouteKind, { stable, canary }: Backen
       );
     }
     found++;
-    const { weight: _, ...plain } = first as { readonly weight?: unknown };
+    const plain = omitField(first as { readonly weight?: unknown }, 'weight');
     const one = (service: string): object => of.withService(plain, service);
     const split = isFinal
       ? [one(canary)]

@@ -1,10 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { isServingError, ServingError } from '../core/errors.ts';
 import { advance, type Happening, type Input } from './advance.ts';
+import { chooseState } from './choose-state.ts';
 import type { Clock } from './clock.ts';
-import { fieldOf, textOf, type Cluster, type KubeObject } from './cluster.ts';
+import type { Cluster, KubeObject } from './cluster.ts';
 import { recordEvent } from './event.ts';
-import { hasFields } from './fields.ts';
 import { judge, lookSignificance, type Side, type StepWindow, type Verdict } from './judge.ts';
 import { takeLease, type RunnerLease } from './lease.ts';
 import { measure, type MetricQueries } from './measure.ts';
@@ -12,7 +11,7 @@ import type { RolloutPlan } from './plan.ts';
 import type { Prometheus } from './prometheus.ts';
 import { isEnd, type Reference, type RolloutState } from './state.ts';
 import { openStateStore, storeName, type StateStore } from './state-store.ts';
-import type { Beginning, Target } from './target.ts';
+import type { Target } from './target.ts';
 
 export interface RunnerParts {
   readonly cluster: Cluster;
@@ -43,7 +42,7 @@ export async function runRollout(plan: RolloutPlan, parts: RunnerParts, abort = 
   const target = parts.createTarget(service, cluster, plan);
   const store = openStateStore(cluster, plan.name);
   if (plan.service.dryRun) {
-    const state = await chooseState(plan, service, target, store, clock.now());
+    const state = await chooseState({ plan, service, target, store, isAborting: false, now: clock.now() });
     return state === undefined ? { kind: 'nothing' } : { kind: 'planned', state };
   }
   const lease = await patiently(plan, parts, () =>
@@ -69,12 +68,13 @@ interface Run {
 async function runHolding(run: Run, isAborting: boolean): Promise<Outcome> {
   const { plan, parts, service, target, store } = run;
   const { clock, signal } = parts;
-  let state = await patiently(plan, parts, () => chooseState(plan, service, target, store, clock.now()));
-  if (state === undefined) return { kind: 'nothing' };
+  const chosen = await patiently(plan, parts, () => chooseState({ plan, service, target, store, isAborting, now: clock.now() }));
+  if (chosen === undefined) return { kind: 'nothing' };
+  let state = chosen;
   await settle(run, state, [{ reason: 'RolloutStarted', message: describeStart(state), isWarning: false }]);
   let lookedAt = 0;
   let isFirst = true;
-  while (!signal.aborted && state !== undefined && !isEnd(state.phase)) {
+  while (!signal.aborted && !isEnd(state.phase)) {
     const before: RolloutState = state;
     const { request, observed } = await patiently(plan, parts, async () => {
       await run.lease.hold();
@@ -97,21 +97,23 @@ async function runHolding(run: Run, isAborting: boolean): Promise<Outcome> {
     if (state !== before || request !== undefined) await settle(run, state, next.happenings);
     if (!isEnd(state.phase)) await clock.sleep(Math.min(TICK_MS, plan.pace.checkMs, plan.pace.leaseMs / 3), signal);
   }
-  return state !== undefined && isEnd(state.phase) ? { kind: 'ended', state } : { kind: 'interrupted', state };
+  return isEnd(state.phase) ? { kind: 'ended', state } : { kind: 'interrupted', state };
 }
 
 /** First what is to be is written down, then it is done: whoever comes after a crash does it again. */
 async function settle(run: Run, state: RolloutState, happenings: readonly Happening[]): Promise<void> {
   const { plan, parts, service, target, store, lease } = run;
   const { cluster, clock } = parts;
-  let isGone = false;
-  await patiently(plan, parts, async () => {
+  const isKept = await patiently(plan, parts, async () => {
     if (!lease.isFresh()) await lease.hold();
-    await store.write(state, service).catch((error: unknown) => {
+    try {
+      await store.write(state, service);
+      return true;
+    } catch (error) {
       // What belongs to a service goes with it.
       if (state.phase !== 'stopped' || !isServingError(error) || error.reason !== 'model_not_found') throw error;
-      isGone = true;
-    });
+      return false;
+    }
   });
   // A step that runs was enacted when its traffic was to shift: what somebody did to it since is for `observe` to see.
   if (!isEnd(state.phase) && state.phase !== 'judging') {
@@ -120,73 +122,8 @@ async function settle(run: Run, state: RolloutState, happenings: readonly Happen
       await target.enact(state);
     });
   }
-  if (!isGone) for (const happening of happenings) await recordEvent(cluster, service, happening, parts.identity, clock.now()).catch(() => undefined);
+  if (isKept) for (const happening of happenings) await recordEvent(cluster, service, happening, parts.identity, clock.now()).catch(() => undefined);
   parts.onState(state, happenings);
-}
-
-/** The rollout that goes on, or a new one; undefined when there is nothing to do. */
-async function chooseState(
-  plan: RolloutPlan,
-  service: KubeObject,
-  target: Target,
-  store: StateStore,
-  now: number,
-): Promise<RolloutState | undefined> {
-  const { state } = await store.read();
-  const uid = service.metadata.uid ?? '';
-  const isMine = state?.uid === uid;
-  if (isMine && !isEnd(state.phase)) return state;
-  if (isMine && state.phase === 'stopped' && state.reason !== undefined) {
-    const isOther = plan.service.storageUri !== undefined && !hasFields(state.change, { model: { storageUri: plan.service.storageUri } });
-    const isThere = state.change === undefined || hasFields(fieldOf(service, 'spec', 'predictor'), state.change);
-    if (isThere && isOther) {
-      throw new ServingError(
-        'conflict',
-        `Cannot begin: the rollout before stopped at ${state.weight} % (${state.reason}); run it again without --storage_uri, or abort it`,
-      );
-    }
-    const { reason: _, ...rest } = state;
-    if (isThere)
-      return {
-        ...rest,
-        phase: state.canary === undefined ? 'preparing' : 'shifting',
-        since: now,
-        weight: state.canary === undefined ? 0 : (state.steps[state.step] ?? 100),
-      };
-  }
-  const beginning = await target.begin(service);
-  if (beginning === undefined) return undefined;
-  if (isMine && state.phase === 'rolled_back' && state.isAborted !== true && !plan.service.retry && isSame(beginning, state)) {
-    throw new ServingError(
-      'conflict',
-      `Cannot roll out again: this was rolled back before (${state.reason ?? 'unknown'}); --retry does it all the same`,
-    );
-  }
-  return {
-    format: 1,
-    id: randomUUID(),
-    name: plan.name,
-    namespace: textOf(service, 'metadata', 'namespace') ?? '',
-    uid,
-    mode: target.mode,
-    phase: 'preparing',
-    since: now,
-    startedAt: now,
-    steps: plan.pace.steps,
-    step: 0,
-    weight: 0,
-    judgedWeight: 0,
-    isPaused: false,
-    passed: [],
-    ...beginning,
-  };
-}
-
-/** A job that comes again and again must not send traffic to the same bad model each time. */
-function isSame(beginning: Beginning, before: RolloutState): boolean {
-  if (beginning.previous === undefined) return beginning.canary === before.canary;
-  const unnamed = (change: unknown): string => JSON.stringify({ ...(change as object | undefined), name: undefined });
-  return unnamed(beginning.change) === unnamed(before.change);
 }
 
 function describeStart({ steps, stable, phase, weight }: RolloutState): string {

@@ -102,7 +102,7 @@ async function canaryFor(plan: RolloutPlan, live: KubeObject): Promise<Readonly<
 }
 
 function canaryPatch(cluster: Cluster, name: string, kept: unknown, predictor: unknown, trafficPercent: number): KubeObject {
-  return predictorPatch(cluster, name, (kept ?? {}) as object, { canary: [{ trafficPercent, predictor }] });
+  return predictorPatch(cluster, name, kept as object, { canary: [{ trafficPercent, predictor }] });
 }
 
 /** Somebody else wrote the route between our reading and our writing: the second time it is read anew. */

@@ -19,13 +19,13 @@ function scene(): {
   readonly cluster: KServeDouble;
   readonly metrics: MetricsDouble;
   readonly clock: VirtualClock;
-  run(options?: {
+  readonly run: (options?: {
     readonly flags?: readonly string[];
     readonly abort?: boolean;
     readonly onState?: (state: RolloutState) => void;
     readonly signal?: AbortSignal;
     readonly identity?: string;
-  }): Promise<Outcome>;
+  }) => Promise<Outcome>;
 } {
   const cluster = new KServeDouble('digits');
   const clock = new VirtualClock();
@@ -252,6 +252,27 @@ describe('a rollout', () => {
     expect(outcome).toMatchObject({ kind: 'planned', state: { steps: [25, 50, 100], stable: 'digits-predictor-00001' } });
     expect([...cluster.objects.keys()]).toEqual(['InferenceService/digits']);
     expect(storageOf(cluster)).toBe('s3://models/v1');
+  });
+
+  it('aborts one that stopped without giving it traffic again', async () => {
+    const { cluster, metrics, run } = scene();
+    metrics.rates.set(cluster.revision(2), { requests: 0, errors: 0 });
+    expect((await run()).state?.phase).toBe('stopped');
+    const from = cluster.percentages.length;
+    expect((await run({ flags: [], abort: true })).state).toMatchObject({ phase: 'rolled_back', isAborted: true });
+    expect([...new Set(cluster.percentages.slice(from))]).toEqual([0, undefined]);
+    expect(storageOf(cluster)).toBe('s3://models/v1');
+    expect((await run({ flags: [], abort: true })).kind).toBe('nothing');
+  });
+
+  it('does not roll out again what was rolled back, unless told to', async () => {
+    const { cluster, metrics, run } = scene();
+    metrics.rates.set(cluster.revision(2), { requests: 5, errors: 5 });
+    expect((await run()).state?.phase).toBe('rolled_back');
+    await expect(run()).rejects.toThrow('Cannot roll out again: this was rolled back before (100 % of the canary');
+    metrics.rates.set(cluster.revision(3), { requests: 5, errors: 0 });
+    metrics.rates.set(cluster.revision(4), { requests: 5, errors: 0 });
+    expect((await run({ flags: ['--storage_uri=s3://models/v2', '--retry'] })).state?.phase).toBe('promoted');
   });
 
   it('aborts one that nobody runs', async () => {
