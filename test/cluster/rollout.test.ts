@@ -1,9 +1,9 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { firstStatus, statusAfter, templateOf, type PredictorStatus } from '../support/kserve-status.ts';
 import { freePort, MAIN, startServerProcess, type ServerProcess } from '../support/server.ts';
 
@@ -35,7 +35,10 @@ interface Service {
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'kserve-node-rollout-'));
-let [good, bad]: (ServerProcess | undefined)[] = [];
+/** What serves the revisions: the stable ones, those of a good new model, those of a bad one. */
+const KINDS = ['stable', 'good', 'bad'] as const;
+type Kind = (typeof KINDS)[number];
+const servers = new Map<Kind, ServerProcess>();
 let proxy: ChildProcess | undefined;
 let prometheus: ChildProcess | undefined;
 let [api, metrics] = ['', ''];
@@ -48,11 +51,7 @@ const read = async (name: string): Promise<Service | undefined> => {
   return response.ok ? ((await response.json()) as Service) : undefined;
 };
 
-/** Revisions of a service whose model is `bad` are answered by the bad server. */
-function serverOf(revision: string): ServerProcess | undefined {
-  return BAD_REVISIONS.has(revision) ? bad : good;
-}
-const BAD_REVISIONS = new Set<string>();
+const kindOf = new Map<string, Kind>();
 
 /** Writes the status of a service, as KServe would, and sends requests by it, until everything ends. */
 async function stand(name: string): Promise<void> {
@@ -68,7 +67,7 @@ async function stand(name: string): Promise<void> {
         ? firstStatus(name)
         : statusAfter(name, before, predictor['canaryTrafficPercent'] as number | undefined, templateOf(predictor) !== template);
     template = templateOf(predictor);
-    if (JSON.stringify(predictor).includes('models/bad')) BAD_REVISIONS.add(next.latestCreatedRevision);
+    kindOf.set(next.latestCreatedRevision, KINDS.find((kind) => JSON.stringify(predictor).includes(`models/${kind}`)) ?? 'stable');
     if (JSON.stringify(next) !== JSON.stringify(before)) {
       const status = { deploymentMode: 'Knative', components: { predictor: next } };
       await fetch(`${pathOf(name)}/status`, {
@@ -88,21 +87,15 @@ async function stand(name: string): Promise<void> {
 }
 
 async function ask(revision: string): Promise<void> {
-  const response = await fetch(`${serverOf(revision)?.url ?? ''}/v2/models/${revision}/infer`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: BODY,
-  });
+  const { url } = servers.get(kindOf.get(revision) ?? 'stable') ?? { url: '' };
+  const response = await fetch(`${url}/v2/models/echo/infer`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: BODY });
   await response.arrayBuffer();
 }
 
-/** One server stands for all revisions of its kind: each is a model of it, and Prometheus makes pods of models. */
-async function startServer(kind: 'good' | 'bad', names: readonly string[]): Promise<ServerProcess> {
-  for (const name of names) {
-    mkdirSync(join(dir, kind, name), { recursive: true });
-    writeFileSync(join(dir, kind, name, 'handler.mjs'), HANDLER.replace('FAILS', String(kind === 'bad')));
-  }
-  return startServerProcess([`--model_repository=${join(dir, kind)}`]);
+async function startServer(kind: Kind): Promise<void> {
+  const handler = join(dir, `${kind}.mjs`);
+  writeFileSync(handler, HANDLER.replace('FAILS', String(kind === 'bad')));
+  servers.set(kind, await startServerProcess(['--model_name=echo', `--handler=${handler}`]));
 }
 
 async function apply(name: string): Promise<void> {
@@ -113,7 +106,7 @@ async function apply(name: string): Promise<void> {
     spec: {
       predictor: {
         minReplicas: 1,
-        model: { modelFormat: { name: 'onnx' }, protocolVersion: 'v2', runtime: 'kserve-node', storageUri: 's3://models/good-1' },
+        model: { modelFormat: { name: 'onnx' }, protocolVersion: 'v2', runtime: 'kserve-node', storageUri: 's3://models/stable' },
       },
     },
   };
@@ -146,22 +139,20 @@ function rollout(action: string, name: string, ...flags: readonly string[]): Run
   };
 }
 
-const PACE = ['--steps=50', '--interval=6', '--check_interval=1', '--patience=60', '--min_requests=30'];
+const PACE = ['--stable_selector=pod="stable"', '--steps=50', '--interval=6', '--check_interval=1', '--patience=60', '--min_requests=30'];
+
+/** Flags of a rollout whose canary is served by one of the servers. */
+const judging = (kind: Kind): readonly string[] => [metrics, `--canary_selector=pod="${kind}"`, ...PACE];
 
 beforeAll(async () => {
-  const names = ['promoted', 'taken-back', 'killed'].flatMap((service) => [1, 2, 3].map((number) => `${service}-predictor-0000${String(number)}`));
-  [good, bad] = await Promise.all([startServer('good', names), startServer('bad', names)]);
+  await Promise.all(KINDS.map(startServer));
   const [apiPort, port] = [await freePort(), await freePort()];
   proxy = spawn('kubectl', ['proxy', `--port=${String(apiPort)}`], { stdio: 'ignore' });
   api = `http://127.0.0.1:${String(apiPort)}`;
-  const relabel = [
-    { source_labels: ['model'], target_label: 'pod', replacement: '$1-deployment-x' },
-    { target_label: 'namespace', replacement: NAMESPACE },
-  ];
-  const targets = [good, bad].map(({ url }) => new URL(url).host);
+  const targets = [...servers].map(([kind, { url }]) => ({ targets: [new URL(url).host], labels: { pod: kind } }));
   const config = {
     global: { scrape_interval: '1s' },
-    scrape_configs: [{ job_name: 'servers', metric_relabel_configs: relabel, static_configs: [{ targets }] }],
+    scrape_configs: [{ job_name: 'servers', static_configs: targets }],
   };
   writeFileSync(join(dir, 'prometheus.yml'), JSON.stringify(config));
   const args = [
@@ -176,8 +167,12 @@ beforeAll(async () => {
       ({ ok }) => ok,
       () => false,
     );
-  await expect.poll(() => isUp(`http://127.0.0.1:${String(port)}/-/ready`), { timeout: 30_000 }).toBe(true);
-  await expect.poll(() => isUp(`${api}/readyz`), { timeout: 30_000 }).toBe(true);
+  await vi.waitFor(async () => {
+    expect(await isUp(`http://127.0.0.1:${String(port)}/-/ready`)).toBe(true);
+  }, 30_000);
+  await vi.waitFor(async () => {
+    expect(await isUp(`${api}/readyz`)).toBe(true);
+  }, 30_000);
   await kubectl('create', 'namespace', NAMESPACE);
 }, 120_000);
 
@@ -186,7 +181,7 @@ afterAll(async () => {
   await Promise.allSettled(loops);
   await kubectl('delete', 'namespace', NAMESPACE, '--wait=false').catch(() => undefined);
   for (const child of [proxy, prometheus]) child?.kill();
-  await Promise.all([good?.stop(), bad?.stop()]);
+  await Promise.all([...servers.values()].map((server) => server.stop()));
   rmSync(dir, { recursive: true, force: true });
 }, 60_000);
 
@@ -203,7 +198,7 @@ describe('kserve-node rollout', () => {
     writeFileSync(file, JSON.stringify(gitOps));
     const sync = (): Promise<string> => kubectl('apply', '--server-side', '--field-manager=argocd-controller', '--force-conflicts', '-f', file);
     await sync();
-    const going = rollout('run', 'promoted', '--storage_uri=s3://models/good-2', metrics, ...PACE);
+    const going = rollout('run', 'promoted', '--storage_uri=s3://models/good', ...judging('good'));
     await expect.poll(() => going.output(), { timeout: 120_000 }).toContain('"weight":50');
     await sync();
     expect(await going.exit, going.output()).toBe(0);
@@ -211,7 +206,7 @@ describe('kserve-node rollout', () => {
       expect.arrayContaining(['RolloutStarted', 'RolloutStep', 'RolloutStepPassed', 'RolloutPromoted']),
     );
     const predictor = (await read('promoted'))?.spec.predictor;
-    expect(predictor).toMatchObject({ minReplicas: 1, model: { storageUri: 's3://models/good-2' } });
+    expect(predictor).toMatchObject({ minReplicas: 1, model: { storageUri: 's3://models/good' } });
     expect(predictor).not.toHaveProperty('canaryTrafficPercent');
     expect((await read('promoted'))?.status?.components?.predictor?.latestRolledoutRevision).toBe('promoted-predictor-00002');
     // What the first rollout set is still set after a second one that changes something else.
@@ -223,30 +218,30 @@ describe('kserve-node rollout', () => {
 
   it('takes a bad canary back, with the reason as an event', async () => {
     await apply('taken-back');
-    const going = rollout('run', 'taken-back', '--storage_uri=s3://models/bad-2', metrics, ...PACE);
+    const going = rollout('run', 'taken-back', '--storage_uri=s3://models/bad', ...judging('bad'));
     expect(await going.exit, going.output()).toBe(3);
     const predictor = (await read('taken-back'))?.spec.predictor;
-    expect(predictor).toMatchObject({ minReplicas: 1, model: { storageUri: 's3://models/good-1' } });
+    expect(predictor).toMatchObject({ minReplicas: 1, model: { storageUri: 's3://models/stable' } });
     expect(predictor).not.toHaveProperty('canaryTrafficPercent');
     const events = await kubectl('get', 'events', '-n', NAMESPACE, '--field-selector=reason=RolloutRolledBack', '-o', 'jsonpath={.items[*].message}');
     expect(events).toMatch(
       /taken-back-predictor-00001 has all traffic again: 2\d(\.\d)? % of the canary's requests failed, 0 % of the stable revision's/,
     );
-    const again = rollout('run', 'taken-back', '--storage_uri=s3://models/bad-2', metrics, ...PACE);
+    const again = rollout('run', 'taken-back', '--storage_uri=s3://models/bad', ...judging('bad'));
     expect(await again.exit).toBe(1);
     expect(again.output()).toContain('this was rolled back before');
   });
 
   it('goes on after its runner was killed, while a second runner is refused', async () => {
     await apply('killed');
-    const first = rollout('run', 'killed', '--storage_uri=s3://models/good-2', metrics, ...PACE);
+    const first = rollout('run', 'killed', '--storage_uri=s3://models/good', ...judging('good'));
     await expect.poll(() => first.output(), { timeout: 120_000 }).toContain('"phase":"judging","weight":50');
-    const beside = rollout('run', 'killed', metrics, ...PACE);
+    const beside = rollout('run', 'killed', ...judging('good'));
     expect(await beside.exit, beside.output()).toBe(4);
     expect(beside.output()).toContain('Cannot run two rollouts at once');
     first.process.kill('SIGKILL');
     await first.exit;
-    const second = rollout('run', 'killed', metrics, ...PACE);
+    const second = rollout('run', 'killed', ...judging('good'));
     expect(await second.exit, second.output()).toBe(0);
     expect(second.lines()[0]).toMatchObject({ event: 'RolloutStarted', weight: 50 });
     const status = rollout('status', 'killed', '--output=json');
@@ -258,7 +253,7 @@ describe('kserve-node rollout', () => {
     await apply('owned');
     const file = join(dir, 'owned.json');
     await kubectl('apply', '--server-side', '--field-manager=argocd-controller', '--force-conflicts', '-f', file);
-    const refused = rollout('run', 'owned', '--storage_uri=s3://models/good-2', metrics, ...PACE);
+    const refused = rollout('run', 'owned', '--storage_uri=s3://models/good', ...judging('good'));
     expect(await refused.exit).toBe(1);
     expect(refused.output()).toMatch(
       /^Cannot roll out: other field managers own \.spec\.predictor\.model\.storageUri \(conflict with "argocd-controller"/,
