@@ -1,4 +1,5 @@
 import type { Executor } from '../executor/index.ts';
+import type { PipelineSpec } from '../pipeline/index.ts';
 
 /** What an executor is wanted for. `inline` is made once and shared, `process` for one load of one model. */
 export type ExecutorPurpose =
@@ -9,6 +10,13 @@ export type ExecutorPurpose =
       /** It runs user code. */
       readonly hasHandler?: true;
     };
+
+/** By default a model has a process of its own where it is not the only one, or runs user code. */
+export function purposeOf({ modelName, handler }: PipelineSpec, isolation: 'auto' | 'inline' | 'process', models: number): ExecutorPurpose {
+  const isProcess = isolation === 'auto' ? models > 1 || handler !== undefined : isolation === 'process';
+  if (!isProcess) return { isolation: 'inline' };
+  return handler === undefined ? { isolation: 'process', modelName } : { isolation: 'process', modelName, hasHandler: true };
+}
 
 export type CreateExecutor = (purpose: ExecutorPurpose) => Executor;
 

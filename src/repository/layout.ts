@@ -69,19 +69,25 @@ export async function readLayout(modelName: string | undefined, reader: LayoutRe
   const name = modelName ?? DEFAULT_MODEL_NAME;
   const single: Layout = { kind: 'single', models: [{ name, path: modelDir, versions: [{ version: '1', path: modelDir }] }] };
   if (await isModel(modelDir, reader)) return single;
-  const models: ModelLocation[] = [];
-  const empty: string[] = [];
-  for (const directory of await readDirectories(modelDir, reader)) {
-    const model = await readModel(directory.name, directory.path, reader);
-    if (model === undefined) empty.push(directory.path);
-    else models.push(model);
-  }
+  const { models, empty } = await readRepository(reader);
   const [only] = models;
   if (only === undefined) return (await isHandler(modelDir, reader)) ? single : await refuse(reader);
   // A model in a directory with a name beside numbered ones makes it a repository, whose models may well be called `1`.
   if (models.every(isVersionOfParent)) return { kind: 'single', models: [{ name, path: modelDir, versions: sortVersions(models, reader) }] };
   for (const directory of empty) reader.log.warn({ directory }, 'Skipped a directory without a model');
   return { kind: 'repository', models: models.length === 1 ? [{ ...only, name: modelName ?? only.name }] : models };
+}
+
+/** Models in the sub-directories of a repository, in the order of their names, and sub-directories without one. */
+export async function readRepository(reader: LayoutReader): Promise<{ readonly models: ModelLocation[]; readonly empty: string[] }> {
+  const models: ModelLocation[] = [];
+  const empty: string[] = [];
+  for (const directory of await readDirectories(reader.modelDir, reader)) {
+    const model = await readModel(directory.name, directory.path, reader);
+    if (model === undefined) empty.push(directory.path);
+    else models.push(model);
+  }
+  return { models, empty };
 }
 
 /** The model in sub-directory `name` of a repository; undefined when there is none, or the name cannot be one. */

@@ -4,7 +4,7 @@ import { SILENT_LOGGER, type Logger } from '../core/context.ts';
 import { finishContent, verifyTrust, type ContentChecks, type ContentReport } from './content.ts';
 import { NO_CONTENT, versionOfListing, versionOfPath, type ContentVersion } from './content-version.ts';
 import { checkDisk, explainDiskFailure } from './disk.ts';
-import { cannotDownload, showUri } from './failure.ts';
+import { cannotDownload, nameUri, showUri } from './failure.ts';
 import { fetchFiles } from './fetch-files.ts';
 import { parsePin, parseSha256 } from './integrity.ts';
 import { readPatterns } from './patterns.ts';
@@ -118,7 +118,7 @@ function describeOpened(request: Request, { version, totalBytes = 0, localPath, 
         const done = await work({ ...request, destination });
         return { uri: showUri(uri), destination, ...done, seconds: (performance.now() - startedAt) / 1000 };
       } catch (error) {
-        throw explainDiskFailure(error, destination, uri);
+        throw nameUri(explainDiskFailure(error, destination, uri), uri);
       }
     },
     verify: (dir) => verifyTrust(dir, checksOf(request)),

@@ -1,4 +1,4 @@
-import { ServingError } from '../core/errors.ts';
+import { isServingError, ServingError } from '../core/errors.ts';
 
 /** A fault that may pass: the same read is worth another try. `message` says what happened, without URI and verb. */
 export class TransientFailure extends Error {
@@ -24,6 +24,13 @@ export function cannotDownload(
   options: { readonly cause?: unknown } = {},
 ): ServingError {
   return new ServingError(reason, `Cannot download ${showUri(uri)}: ${problem}`, options);
+}
+
+/** What is wrong with what arrived, such as an archive, under the name it came by; anything else as it is. */
+export function nameUri(error: unknown, uri: string): unknown {
+  if (!isServingError(error) || error.message.startsWith('Cannot download ')) return error;
+  const problem = `${error.message.slice(0, 1).toLowerCase()}${error.message.slice(1)}`;
+  return cannotDownload(error.reason, uri, problem, { cause: error });
 }
 
 const NETWORK_FAULTS: Readonly<Record<string, string>> = {

@@ -8,8 +8,12 @@ import { fetchPiece, type FetchDeps } from './fetch-piece.ts';
 import { retrying, type RetryContext } from './retry.ts';
 import type { RemoteFile } from './storage.ts';
 
-/** What one read asks for: large enough that requests cost nothing, small enough that a broken one costs little. */
-export const RANGE_BYTES = 8 * 1024 * 1024;
+/** What one read asks for, at least: more than that a request must bring to cost nothing. */
+const MIN_RANGE_BYTES = 8 * 1024 * 1024;
+/** At most, for large files: stores spend less on few ranges, and one that breaks off is continued where it did. */
+const MAX_RANGE_BYTES = 64 * 1024 * 1024;
+/** So many for each of those who read: whoever is slow at the end keeps the others waiting for one range. */
+const RANGES_PER_READER = 2;
 /** Wrong bytes of a file are fetched again this often. */
 const MAX_WRONG_CONTENTS = 3;
 
@@ -82,17 +86,19 @@ class FetchRun {
     for (const file of files) {
       const { size } = file;
       const path = join(this.#deps.dir, file.path);
-      if (size === undefined || size <= RANGE_BYTES || file.isWholeOnly === true) {
+      if (size === undefined || size <= MIN_RANGE_BYTES || file.isWholeOnly === true) {
         yield { file: new FetchedFile(file, path, 1), range: undefined, index: 0 };
         continue;
       }
-      const count = Math.ceil(size / RANGE_BYTES);
+      const share = Math.ceil(size / this.#deps.parallel / RANGES_PER_READER);
+      const rangeBytes = Math.min(MAX_RANGE_BYTES, Math.max(MIN_RANGE_BYTES, share));
+      const count = Math.ceil(size / rangeBytes);
       const fetched = new FetchedFile(file, path, count);
       const described = this.#describe(fetched);
       // Whoever takes a piece waits for it; a failure is never without an owner.
       described.catch(() => undefined);
       for (let index = 0; index < count; index++) {
-        const range = { start: index * RANGE_BYTES, end: Math.min(size, (index + 1) * RANGE_BYTES) };
+        const range = { start: index * rangeBytes, end: Math.min(size, (index + 1) * rangeBytes) };
         yield described.then(() => ({ file: fetched, range, index }));
       }
     }

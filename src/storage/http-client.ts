@@ -41,8 +41,8 @@ export interface HttpRequest {
 
 const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-/** What one write to disk takes: larger ones cost no less. */
-const LARGEST_BUFFER_BYTES = 256 * 1024;
+/** What one write to disk takes: each is handed to another thread, which costs as much for few bytes as for many. */
+const LARGEST_BUFFER_BYTES = 1024 * 1024;
 /** Of all connections together, each with one buffer being filled and two that wait. */
 const MAX_BUFFERED_BYTES = 96 * 1024 * 1024;
 

@@ -1,4 +1,4 @@
-import { archiveFormat } from './archive/format.ts';
+import { archiveFormat, type ArchiveFormat } from './archive/format.ts';
 import { cannotDownload } from './failure.ts';
 import { headerOf, HttpClient, type HttpAnswer } from './http-client.ts';
 import { getFrom, readFrom, versionOf, type HttpStore } from './http-read.ts';
@@ -78,25 +78,21 @@ class HttpSource implements StorageSource {
   }
 
   #fileName(): string {
-    const last = this.#url.pathname.slice(this.#url.pathname.lastIndexOf('/') + 1);
-    let name: string;
-    try {
-      name = decodeURIComponent(last);
-    } catch {
-      name = last;
-    }
-    if (name === '' || name.includes('/'))
-      throw cannotDownload('invalid_request', this.#store.uri, 'expected the URL of a file, got one that ends in "/" or has no path');
+    const name = lastSegment(this.#url.pathname);
+    // `/download?path=/v1/model.zip`: as for KServe the query may name the archive that the path does not.
+    const asked = lastSegment(this.#url.search.replaceAll('=', '/'));
+    if (archiveFormat(name) === undefined && archiveFormat(asked) !== undefined) return asked;
+    if (name === '') throw cannotDownload('invalid_request', this.#store.uri, 'expected the URL of a file, got one that ends in "/" or has no path');
     return name;
   }
 
   /** A page of a login or an error that says 200 is no model. */
   #checkType(answer: HttpAnswer, path: string): void {
     const type = (headerOf(answer, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
-    const isArchive = archiveFormat(path) !== undefined;
-    const isWrong = type === 'text/html' ? !/\.html?$/i.test(path) : isArchive && type !== '' && !ARCHIVE_TYPES.test(type);
+    const format = archiveFormat(path);
+    const isWrong = type === 'text/html' ? !/\.html?$/i.test(path) : format !== undefined && type !== '' && !ARCHIVE_TYPES[format].test(type);
     if (!isWrong) return;
-    const expected = isArchive ? 'an archive' : 'a file (application/octet-stream)';
+    const expected = format === undefined ? 'a file (application/octet-stream)' : `an archive (${format})`;
     throw cannotDownload(
       'upstream_failed',
       this.#store.uri,
@@ -105,5 +101,20 @@ class HttpSource implements StorageSource {
   }
 }
 
-const ARCHIVE_TYPES =
-  /^(application|multipart|binary)\/(octet-stream|x-octet-stream|zip|x-zip|x-zip-compressed|x-tar|tar|gzip|x-gzip|x-compressed|x-compressed-tar|x-tgz|x-gtar)$/;
+const TAR_TYPES = /^(application|multipart|binary)\/(octet-stream|x-octet-stream|x-tar|tar|gzip|x-gzip|x-compressed|x-compressed-tar|x-tgz|x-gtar)$/;
+/** What web servers call them; a wrong one is an answer about something else. */
+const ARCHIVE_TYPES: Readonly<Record<ArchiveFormat, RegExp>> = {
+  zip: /^(application|multipart|binary)\/(octet-stream|x-octet-stream|zip|x-zip|zip-compressed|x-zip-compressed|x-compressed)$/,
+  tar: TAR_TYPES,
+  'tar.gz': TAR_TYPES,
+};
+
+function lastSegment(written: string): string {
+  let path = written;
+  try {
+    path = decodeURIComponent(written);
+  } catch {
+    // A percent sign that escapes nothing is one.
+  }
+  return path.slice(path.lastIndexOf('/') + 1);
+}

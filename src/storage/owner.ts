@@ -1,5 +1,7 @@
-import { readFile, readlink, stat } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { open, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { delay } from './retry.ts';
 
 /** A process, told from every other one, in this container and elsewhere. */
@@ -12,7 +14,7 @@ export interface Owner {
   readonly startedAt: string;
 }
 
-/** An owner says this often that it lives, by the time of its journal. */
+/** An owner says this often that it lives, by touching its journal. */
 export const HEARTBEAT_MS = 2000;
 export const SILENCE_MS = 10_000;
 const LONG_SILENCE_MS = 60_000;
@@ -48,13 +50,13 @@ export async function hasEndedHere(owner: Owner | undefined): Promise<boolean | 
 
 /**
  * Whether the owner of `path` has ended. Known at once for a process of this container; of another one (a pod's init container that was started
- * again, a pod on another node) by its silence: that takes up to ten seconds.
+ * again, a pod on another node) by its silence: that takes up to ten seconds. `beside` is a directory of the same file system.
  */
-export async function hasEnded(owner: Owner | undefined, path: string, signal: AbortSignal): Promise<boolean> {
+export async function hasEnded(owner: Owner | undefined, path: string, beside: string, signal: AbortSignal): Promise<boolean> {
   const known = await hasEndedHere(owner);
   if (known !== undefined) return known;
   const first = await modifiedAt(path);
-  if (first === undefined || Date.now() - first > LONG_SILENCE_MS) return true;
+  if (first === undefined || (await fileSystemTime(beside)) - first > LONG_SILENCE_MS) return true;
   for (let waited = 0; waited < SILENCE_MS; waited += HEARTBEAT_MS / 4) {
     await delay(HEARTBEAT_MS / 4, signal);
     const now = await modifiedAt(path);
@@ -64,11 +66,39 @@ export async function hasEnded(owner: Owner | undefined, path: string, signal: A
   return true;
 }
 
-/** By the file's own clock, which may be another machine's. */
-async function modifiedAt(path: string): Promise<number | undefined> {
+/** By the file system's own clock, which may be another machine's: owners write, and never name a time. */
+export async function modifiedAt(path: string): Promise<number | undefined> {
   try {
     return (await stat(path)).mtimeMs;
   } catch {
     return undefined;
+  }
+}
+
+/** Gives a file that is there the file system's time, by writing the first byte that it has already. Never makes one, and never rejects. */
+export async function touch(path: string): Promise<void> {
+  try {
+    const handle = await open(path, 'r+');
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, 0);
+      await handle.write(buffer, 0, bytesRead, 0);
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    // It is gone, or not ours any more.
+  }
+}
+
+/** What the file system of a directory takes for now, in milliseconds; this machine's time where nothing can be written there. */
+export async function fileSystemTime(dir: string): Promise<number> {
+  const path = join(dir, `.clock-${randomBytes(6).toString('hex')}`);
+  try {
+    await writeFile(path, '');
+    return (await modifiedAt(path)) ?? Date.now();
+  } catch {
+    return Date.now();
+  } finally {
+    await rm(path, { force: true }).catch(() => undefined);
   }
 }

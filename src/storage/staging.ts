@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { STAGING_NAME } from '../core/staging-name.ts';
 import { cannotDownload } from './failure.ts';
 import { JOURNAL_NAME, readJournal, writeJournal, type Journal } from './journal.ts';
-import { currentOwner, hasEnded, HEARTBEAT_MS } from './owner.ts';
+import { currentOwner, hasEnded, HEARTBEAT_MS, touch } from './owner.ts';
 import { planPlacing, removePlaced } from './placing.ts';
 
 /** Where a download grows until it is whole. One of `commit` and `abandon` must be called, once. */
@@ -56,8 +56,7 @@ export async function openStaging(
   await mkdir(dir);
   await mkdir(scratch);
   const heartbeat = setInterval(() => {
-    const now = new Date();
-    utimes(join(root, JOURNAL_NAME), now, now).catch(() => undefined);
+    void touch(join(root, JOURNAL_NAME));
   }, HEARTBEAT_MS);
   heartbeat.unref();
   return {
@@ -98,7 +97,7 @@ async function claim(root: string, target: string, uri: string, signal: AbortSig
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
     }
     const journal = await readJournal(root);
-    if (!(await hasEnded(journal?.owner, journal === undefined ? root : join(root, JOURNAL_NAME), signal))) {
+    if (!(await hasEnded(journal?.owner, journal === undefined ? root : join(root, JOURNAL_NAME), dirname(root), signal))) {
       const { pid = 0, host = '' } = journal?.owner ?? {};
       throw cannotDownload(
         'conflict',

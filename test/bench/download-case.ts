@@ -48,7 +48,12 @@ export async function runDownloadCase(effort: BenchEffort): Promise<CaseReport> 
   try {
     const env = { PATH: process.env['PATH'] ?? '', HOME: dir, AWS_ENDPOINT_URL: endpoint, AWS_EC2_METADATA_DISABLED: 'true', ...KEYS };
     const urls = JSON.parse(execFileSync(PYTHON, [join(PEER, 'fill.py'), JSON.stringify(sizes)], { env, encoding: 'utf8' })) as Urls;
-    const downloaders = [ours(), python(), floor(urls, sizes.one.bytes, dir)];
+    const downloaders = [
+      ours(),
+      python(),
+      floor('curl to files', urls, sizes.one.bytes, dir, (index) => join(dir, 'out', String(index))),
+      floor('curl to /dev/null', urls, sizes.one.bytes, dir, () => '/dev/null'),
+    ];
     const runs = new Map<string, Run[]>();
     for (let round = 0; round < effort.rounds; round++) {
       for (const load of ['one', 'many'] as const) {
@@ -75,13 +80,15 @@ function python(): Downloader {
   return { name: 'kserve-storage', command: (load, out) => [PYTHON, join(PEER, 'download.py'), `s3://models/${load}`, out] };
 }
 
-/** What the server can give at all: curl on signed URLs, eight connections, nothing written, nothing verified. */
-function floor(urls: Urls, bytes: number, dir: string): Downloader {
+/** What the server can give at all: curl on signed URLs, eight connections, nothing verified. To /dev/null, or to files as a downloader must. */
+function floor(name: string, urls: Urls, bytes: number, dir: string, targetOf: (index: number) => string): Downloader {
   const part = bytes / 8;
-  const parts = Array.from({ length: 8 }, (_, i) => `range = ${i * part}-${(i + 1) * part - 1}\nurl = "${urls.one[0] ?? ''}"\noutput = /dev/null\n`);
-  writeFileSync(join(dir, 'one.curl'), parts.join('next\n'));
-  writeFileSync(join(dir, 'many.curl'), urls.many.map((url) => `url = "${url}"\noutput = /dev/null\n`).join(''));
-  return { name: 'curl to /dev/null', command: (load) => ['curl', '-sS', '--fail', '-Z', '--parallel-max', '8', '-K', join(dir, `${load}.curl`)] };
+  const url = urls.one[0] ?? '';
+  const parts = Array.from({ length: 8 }, (_, i) => `range = ${i * part}-${(i + 1) * part - 1}\nurl = "${url}"\noutput = ${targetOf(i)}\n`);
+  const fileOf = (load: Load): string => join(dir, `${name.replaceAll(/\W/g, '-')}-${load}.curl`);
+  writeFileSync(fileOf('one'), parts.join('next\n'));
+  writeFileSync(fileOf('many'), urls.many.map((each, index) => `url = "${each}"\noutput = ${targetOf(index)}\n`).join(''));
+  return { name, command: (load) => ['curl', '-sS', '--fail', '--create-dirs', '-Z', '--parallel-max', '8', '-K', fileOf(load)] };
 }
 
 async function startServer(dir: string): Promise<{ readonly server: ChildProcess; readonly endpoint: string }> {
@@ -158,7 +165,7 @@ function toReport(
     title: 'download: from a local S3 server',
     method:
       `Whole processes, from exec to exit, that bring a prefix from versitygw to a file system in memory, ${rounds} rounds in turn. KServe's initializer is its Python package; what the ` +
-      `server can give at all is shown by curl with eight connections that writes and verifies nothing. Client and server share the cores, so the server's CPU is part of every wall time. ` +
+      `server can give at all is shown by curl with eight connections that verifies nothing, to files and to nowhere. Client and server share the cores, so the server's CPU is part of every wall time. ` +
       `CPU is sampled every ${SAMPLE_MS} ms and misses what comes after the last sample.`,
     columns: ['load', 'downloader', 'wall s', 'CPU s', 'CPU s of the server', 'RSS MiB'],
     rows: loads.flatMap((load) =>

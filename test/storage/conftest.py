@@ -10,27 +10,15 @@ from pathlib import Path
 
 import boto3
 import pytest
+import trustme
 from botocore.config import Config
+from clouds import Azurite, FakeGcs, stop
 from front import Front
+from ports import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 KEYS = {"AWS_ACCESS_KEY_ID": "testkey", "AWS_SECRET_ACCESS_KEY": "testsecret", "AWS_DEFAULT_REGION": "us-east-1"}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port):
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise RuntimeError(f"nothing listens on port {port}")
 
 
 # moto takes any credentials, and none.
@@ -61,8 +49,7 @@ def endpoint(store, tmp_path_factory):
     wait_for(port)
     yield f"http://127.0.0.1:{port}"
     # Its graceful end waits for idle connections.
-    server.kill()
-    server.wait(10)
+    stop(server)
 
 
 @pytest.fixture(scope="session")
@@ -80,14 +67,42 @@ def s3(endpoint):
 
 
 @pytest.fixture
-def download(endpoint, tmp_path):
+def environment(tmp_path):
+    """Nothing but these variables; None is none."""
+
+    def of(**variables):
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true", **variables}
+        return {name: str(value) for name, value in env.items() if value is not None}
+
+    return of
+
+
+@pytest.fixture
+def fetch(environment):
+    """`kserve-node download` with these arguments and variables."""
+
     def run(*args, **variables):
-        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": endpoint, **KEYS, **variables}
-        env = {name: value for name, value in env.items() if value is not None}
         command = ["node", ROOT / "dist/main.cjs", "download", *args]
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, env=environment(**variables), capture_output=True, text=True, timeout=120)
 
     return run
+
+
+@pytest.fixture
+def download(endpoint, fetch):
+    """The same, from the S3 server."""
+
+    def run(*args, **variables):
+        return fetch(*args, **{"AWS_ENDPOINT_URL": endpoint, **KEYS, **variables})
+
+    return run
+
+
+@pytest.fixture(scope="session", params=[FakeGcs, Azurite], ids=["fake-gcs-server", "azurite"])
+def cloud(request):
+    started = request.param()
+    yield started
+    stop(started.process)
 
 
 class BreakingProxy:
@@ -133,21 +148,47 @@ class BreakingProxy:
 
 
 @pytest.fixture
-def proxy(endpoint):
-    proxy = BreakingProxy(endpoint)
-    yield proxy
-    proxy.listener.close()
+def proxy_of():
+    """Makes a BreakingProxy of a server that ends with the test."""
+    opened = []
+
+    def start(upstream):
+        opened.append(BreakingProxy(upstream))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.listener.close()
 
 
 @pytest.fixture
-def front(endpoint):
-    """Makes a Front of the store that ends with the test."""
+def proxy(endpoint, proxy_of):
+    return proxy_of(endpoint)
+
+
+@pytest.fixture
+def front_of():
+    """Makes a Front of a server that ends with the test."""
     opened = []
 
-    def start(**options):
-        opened.append(Front(endpoint, **options))
+    def start(upstream, **options):
+        opened.append(Front(upstream, **options))
         return opened[-1]
 
     yield start
     for one in opened:
         one.close()
+
+
+@pytest.fixture
+def front(endpoint, front_of):
+    """Makes a Front of the S3 server."""
+    return lambda **options: front_of(endpoint, **options)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    made = trustme.CA()
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    made.cert_pem.write_to_path(str(path))
+    return made, path

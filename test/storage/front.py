@@ -3,12 +3,21 @@
 import http.client
 import http.server
 import threading
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Request:
+    command: str
+    path: str
+    headers: http.client.HTTPMessage
+    body: bytes
 
 
 class Front:
-    """`answer(request)` returns (status, headers, body) for what is not passed on; `request` has command, path and headers."""
+    """`answer(request)` returns (status, headers, body) for what is not passed on. `rewrite` makes the path that is, `alter` the body that comes back."""
 
-    def __init__(self, upstream, answer=lambda request: None, tls=None):
+    def __init__(self, upstream, answer=lambda request: None, rewrite=lambda path: path, alter=lambda request, body: body, tls=None):
         host, port = upstream.removeprefix("http://").split(":")
         front = self
         self.requests = []
@@ -25,13 +34,14 @@ class Front:
                 super().setup()
 
             def do_GET(self):
-                front.requests.append(self)
-                given = answer(self)
+                request = Request(self.command, self.path, self.headers, self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                front.requests.append(request)
+                given = answer(request)
                 if given is None:
                     store = http.client.HTTPConnection(host, int(port))
-                    store.request(self.command, self.path, headers=dict(self.headers))
+                    store.request(request.command, rewrite(request.path), request.body, dict(request.headers))
                     reply = store.getresponse()
-                    given = (reply.status, dict(reply.headers), reply.read())
+                    given = (reply.status, dict(reply.headers), alter(request, reply.read()))
                 status, headers, body = given
                 self.send_response_only(status)
                 for name, value in headers.items():
@@ -59,6 +69,7 @@ class Front:
         if tls is not None:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.server.server_address[1]
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):

@@ -1,13 +1,28 @@
 #!/usr/bin/env bash
-# Downloads from stores written by others, filled by boto3: versitygw (Go) and moto (Python), with a proxy that breaks connections. Needs Python 3.10+ and Go; installs the rest into .venv-storage.
+# Downloads, and serving, from stores written by others and filled through their own SDKs: versitygw (Go), moto (Python), fake-gcs-server (Go), Azurite (Node), with
+# proxies that break connections and answers, and a hub beside Hugging Face's client. Needs Python 3.10+ and Go; installs the rest into .venv-storage.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-node scripts/setup.mjs
 venv=.venv-storage
-if ! cmp -s test/storage/requirements.txt "$venv/requirements.txt" 2>/dev/null; then
+
+python_part() {
+  cmp -s test/storage/requirements.txt "$venv/requirements.txt" && return
   python3 -m venv --clear "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r test/storage/requirements.txt
   cp test/storage/requirements.txt "$venv/requirements.txt"
-fi
-if ! [ -x "$venv/bin/versitygw" ]; then GOBIN="$PWD/$venv/bin" GOFLAGS=-mod=mod go install github.com/versity/versitygw/cmd/versitygw@v1.8.0; fi
-"$venv/bin/python" -m pytest -q -p no:cacheprovider test/storage "$@"
+}
+go_part() { # NAME MODULE@VERSION
+  [ -x "$venv/bin/$1" ] || GOBIN="$PWD/$venv/bin" GOFLAGS=-mod=mod go install "$2"
+}
+node_part() {
+  [ -d "$venv/azurite/node_modules/azurite" ] || npm install --silent --no-audit --no-fund --no-package-lock --prefix "$venv/azurite" azurite@3.35.0
+}
+
+node scripts/setup.mjs
+# It clears the directory: the others come after it.
+python_part
+node_part &
+go_part versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0
+go_part fake-gcs-server github.com/fsouza/fake-gcs-server@v1.56.1
+wait $!
+"$venv/bin/python" -m pytest -q -rs -n 2 -p no:cacheprovider test/storage "$@"

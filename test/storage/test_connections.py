@@ -4,21 +4,12 @@ import os
 import ssl
 
 import pytest
-import trustme
 from front import xml_error
 from test_s3 import put, tree
 
 MODEL = {"m/model.onnx": b"model" * 1000, "m/b": b"b", "m/c": b"c"}
 EXPECTED = {"model.onnx": b"model" * 1000, "b": b"b", "c": b"c"}
 PRELOAD = "data:text/javascript,import dns from 'node:dns'; const lookup = dns.lookup; dns.lookup = (host, ...rest) => lookup('127.0.0.1', ...rest);"
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory):
-    made = trustme.CA()
-    path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    made.cert_pem.write_to_path(str(path))
-    return made, path
 
 
 @pytest.fixture

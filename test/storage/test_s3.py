@@ -23,30 +23,49 @@ def tree(path):
     return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-@pytest.mark.parametrize(
-    ("uri", "objects", "expected"),
-    [
-        (
-            "s3://foo/bar",
-            ["bar/models/weights.pt", "bar/0002.h5", "bar/a/very/long/path/config.json"],
-            ["models/weights.pt", "0002.h5", "a/very/long/path/config.json"],
-        ),
-        ("s3://foo/", ["a", "b/c"], ["a", "b/c"]),
-        ("s3://foo", ["a", "b/c"], ["a", "b/c"]),
-        ("s3://foo/path/to/model/name.pt", ["path/to/model/name.pt", "path/to/model/name.pt.old"], ["name.pt"]),
-        ("s3://foo/name.pt", ["name.pt"], ["name.pt"]),
-        ("s3://foo/test/a", ["test/a/b/model.bin"], ["b/model.bin"]),
-        ("s3://foo/test/churn-pickle", ["test/churn-pickle", "test/churn-pickle-logs", "test/churn-pickle-report"], ["churn-pickle"]),
-        ("s3://foo/model", ["model/MLmodel", "model/model.pkl", "model/conda.yaml"], ["MLmodel", "model.pkl", "conda.yaml"]),
-        ("s3://foo/model", ["model/", "model/empty/", "model/a b+c&d=é%20.txt"], ["a b+c&d=é%20.txt"]),
-    ],
-)
-def test_files_land_where_kserve_puts_them(s3, download, tmp_path, uri, objects, expected):
+# Path below the bucket, objects, and the files that are to be there.
+LAYOUTS = [
+    pytest.param(
+        "bar",
+        ["bar/models/weights.pt", "bar/0002.h5", "bar/a/very/long/path/config.json"],
+        ["models/weights.pt", "0002.h5", "a/very/long/path/config.json"],
+        id="parent_key",
+    ),
+    pytest.param("", ["models/weights.pt", "0002.h5", "a/very/long/path/config.json"], ["models/weights.pt", "0002.h5", "a/very/long/path/config.json"], id="no_key"),
+    pytest.param("path/to/model/name.pt", ["path/to/model/name.pt", "path/to/model/name.pt.old"], ["name.pt"], id="full_name_key"),
+    pytest.param("name.pt", ["name.pt"], ["name.pt"], id="full_name_key_root_bucket_dir"),
+    pytest.param("test/a", ["test/a/b/model.bin"], ["b/model.bin"], id="multikey"),
+    pytest.param(
+        "test/churn-pickle", ["test/churn-pickle", "test/churn-pickle-logs", "test/churn-pickle-report"], ["churn-pickle"], id="files_with_no_extension"
+    ),
+    pytest.param(
+        "test/artifacts/model",
+        ["test/artifacts/model/model.pkl", "test/artifacts/model/a/model.pkl", "test/artifacts/model/conda.yaml"],
+        ["model.pkl", "a/model.pkl", "conda.yaml"],
+        id="target_startswith_parent_folder_name",
+    ),
+    pytest.param("model", ["model/MLmodel"], ["MLmodel"], id="file_name_preservation"),
+    pytest.param("model", ["model/model.pkl", "model/a/model.pkl", "model/conda.yaml"], ["model.pkl", "a/model.pkl", "conda.yaml"], id="target_download_path_and_name"),
+    pytest.param("bar/test", ["bar/", "bar/test/", "bar/test/mock.object"], ["mock.object"], id="nested_sub_dir"),
+    pytest.param("model", ["model/", "model/empty/", "model/a b+c&d=é%20.txt"], ["a b+c&d=é%20.txt"], id="odd_names"),
+    # Not as KServe, which takes siblings too.
+    pytest.param("model", ["model/a", "models/b", "model-old/c"], ["a"], id="siblings"),
+]
+
+
+@pytest.mark.parametrize(("path", "objects", "expected"), LAYOUTS)
+def test_files_land_where_kserve_puts_them(s3, download, tmp_path, path, objects, expected):
     put(s3, {key: b"" if key.endswith("/") else key.encode() for key in objects})
-    done = download(uri, tmp_path / "models")
+    done = download(f"s3://foo/{path}", tmp_path / "models")
     assert done.returncode == 0, done.stderr
     assert sorted(tree(tmp_path / "models")) == sorted(expected)
     assert json.loads(done.stdout)["unverified_files"] == 0
+
+
+def test_bucket_alone(s3, download, tmp_path):
+    put(s3, {"a": b"a", "b/c": b"c"})
+    assert download("s3://foo", tmp_path / "models").returncode == 0
+    assert tree(tmp_path / "models") == {"a": b"a", "b/c": b"c"}
 
 
 def test_more_objects_than_a_page(s3, download, tmp_path):

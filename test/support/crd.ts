@@ -6,10 +6,13 @@ import { loadAll } from 'js-yaml';
 /** A structural schema of Kubernetes. */
 export type CrdSchema = Readonly<Record<string, unknown>>;
 
-/** What `test/fixtures/crds` keeps of a CustomResourceDefinition; `parts` are what its schemas refer to as `#/parts/NAME`. */
+/** What `test/fixtures/crds` keeps of a CustomResourceDefinition, or of a kind that is built in; `parts` are what its schemas refer to as `#/parts/NAME`. */
 export interface CrdFixture {
   readonly group: string;
-  readonly kind: string;
+  readonly scope: 'Namespaced' | 'Cluster';
+  readonly names: { readonly kind: string; readonly plural: string; readonly singular?: string; readonly listKind?: string };
+  /** The version that the API server stores. */
+  readonly stored: string;
   /** Served versions. */
   readonly versions: Readonly<Record<string, CrdSchema>>;
   readonly parts: Readonly<Record<string, CrdSchema>>;
@@ -47,16 +50,24 @@ function validatorOf({ apiVersion, kind }: Manifest): ValidateFunction {
 }
 
 function compileSchema(apiVersion: string, kind: string): ValidateFunction {
-  const file = `${kind.toLowerCase()}.json`;
+  const file = `${kind.toLowerCase()}.${apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : 'core'}.json`;
   const known = existsSync(join(CRDS, file)) ? (JSON.parse(readFileSync(join(CRDS, file), 'utf8')) as CrdFixture) : undefined;
-  const [version = ''] = Object.keys(known?.versions ?? {}).filter((name) => apiVersion === `${known?.group ?? ''}/${name}`);
+  const [version = ''] = Object.keys(known?.versions ?? {}).filter((name) => apiVersion === (known?.group ? `${known.group}/${name}` : name));
   const schema = known?.versions[version];
   if (known === undefined || schema === undefined) throw new Error(`Cannot check ${kind} of ${apiVersion}: no such schema in ${CRDS}`);
-  const ajv = new Ajv({ allErrors: true, strict: false, validateFormats: false });
+  const ajv = new Ajv({ allErrors: true, strict: false, validateFormats: false, code: { regExp: GO_REG_EXP } });
   ajv.addSchema({ $id: file, parts: mapValues(known.parts, closeSchema) });
   const absolute = JSON.stringify(closeSchema(schema)).replaceAll('"#/parts/', `"${file}#/parts/`);
   return ajv.compile(JSON.parse(absolute) as object);
 }
+
+/** Go's syntax has flags inside of the pattern. */
+const GO_REG_EXP = Object.assign(
+  (pattern: string, flags: string) => new RegExp(pattern.replace('(?i)', ''), pattern.includes('(?i)') ? `${flags}i` : flags),
+  {
+    code: 'new RegExp',
+  },
+);
 
 /** A structural schema says what is known of an object; what it does not say is unknown and refused, unless it says otherwise. */
 function closeSchema(schema: CrdSchema): CrdSchema {

@@ -79,13 +79,7 @@ export class StreamExchange implements HttpCall, OpenCall {
   }
 
   async useBody<T>(use: (bytes: Uint8Array) => T | Promise<T>): Promise<T> {
-    const reader = this.#startReading(true);
-    const bytes = await reader.bytes;
-    try {
-      return await use(bytes);
-    } finally {
-      reader.release();
-    }
+    return await this.#startReading(true).use(use);
   }
 
   /** Writes the reply; resolves when all of it is handed over. A body that nobody read ends with the stream, not with the connection. */

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freeBytes } from '../disk.ts';
-import { hasEndedHere } from '../owner.ts';
+import { modifiedAt, fileSystemTime, hasEndedHere } from '../owner.ts';
 import type { CacheFolders } from './cache-folders.ts';
 import { look, parseRecord, removeLock } from './lock.ts';
 import { MANIFEST_NAME, readManifest } from './manifest.ts';
-import { fileSystemTime, usedKeys } from './use.ts';
+import { usedKeys } from './use.ts';
 
 interface Candidate {
   readonly key: string;
@@ -44,8 +44,8 @@ async function listEntries(folders: CacheFolders): Promise<Candidate[]> {
   for (const key of await readdir(folders.entries)) {
     const dir = join(folders.entries, key);
     const manifest = await readManifest(dir);
-    const usedAt = await stat(join(dir, MANIFEST_NAME)).catch(() => undefined);
-    candidates.push({ key, bytes: manifest?.bytes ?? 0, usedAt: usedAt?.mtimeMs ?? 0 });
+    const usedAt = (await modifiedAt(join(dir, MANIFEST_NAME))) ?? 0;
+    candidates.push({ key, bytes: manifest?.bytes ?? 0, usedAt });
   }
   return candidates.sort((a, b) => a.usedAt - b.usedAt);
 }
@@ -81,14 +81,14 @@ const LONG_SILENCE_MS = 300_000;
 
 /** Removes what those have left who ended in the middle of something: locks, half-made and half-removed entries. */
 export async function sweep(folders: CacheFolders): Promise<void> {
-  const now = await fileSystemTime(folders);
+  const now = await fileSystemTime(folders.root);
   const working = new Set<string>();
   for (const name of await readdir(folders.locks)) {
     const path = join(folders.locks, name);
     const found = await look(path);
     if (found === undefined) continue;
     const record = parseRecord(found.text);
-    const hasEnded = (await hasEndedHere(record?.owner)) ?? now - found.mtimeMs > LONG_SILENCE_MS;
+    const hasEnded = (await hasEndedHere(record?.owner)) ?? now - found.modifiedMs > LONG_SILENCE_MS;
     if (!hasEnded) working.add(record?.staging ?? '');
     else if ((await removeLock(path, found.text)) && record !== undefined)
       await rm(join(folders.staging, record.staging), { recursive: true, force: true });
@@ -96,9 +96,9 @@ export async function sweep(folders: CacheFolders): Promise<void> {
   for (const name of await readdir(folders.staging)) {
     if (working.has(name)) continue;
     const path = join(folders.staging, name);
-    const found = await stat(path).catch(() => undefined);
+    const modifiedMs = await modifiedAt(path);
     // One that is being evicted, or whose lock was taken after it was looked for, is young.
-    const isOld = found !== undefined && now - Math.max(found.mtimeMs, found.ctimeMs) > LONG_SILENCE_MS;
+    const isOld = modifiedMs !== undefined && now - modifiedMs > LONG_SILENCE_MS;
     if (isOld) await rm(path, { recursive: true, force: true });
   }
 }

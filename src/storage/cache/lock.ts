@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises';
-import { currentOwner, hasEndedHere, HEARTBEAT_MS, SILENCE_MS, type Owner } from '../owner.ts';
+import { open, readFile, rename, rm, unlink } from 'node:fs/promises';
+import { modifiedAt, currentOwner, hasEndedHere, HEARTBEAT_MS, SILENCE_MS, touch, type Owner } from '../owner.ts';
 import { delay } from '../retry.ts';
 
 /** What a lock's file says. */
@@ -30,7 +30,7 @@ const LOOK_AGAIN_MS = 100;
  * leads to must be safe for that.
  */
 export async function lockOrWait(path: string, staging: string, wait: LockWait): Promise<Lock | undefined> {
-  let seen: { readonly text: string; readonly mtimeMs: number; readonly at: number } | undefined;
+  let seen: (LockFile & { readonly at: number }) | undefined;
   for (;;) {
     wait.signal.throwIfAborted();
     if (await wait.isDone()) return undefined;
@@ -38,7 +38,7 @@ export async function lockOrWait(path: string, staging: string, wait: LockWait):
     if (lock !== undefined) return lock;
     const found = await look(path);
     if (found !== undefined) {
-      if (seen?.text !== found.text || seen.mtimeMs !== found.mtimeMs) seen = { ...found, at: performance.now() };
+      if (seen?.text !== found.text || seen.modifiedMs !== found.modifiedMs) seen = { ...found, at: performance.now() };
       const record = parseRecord(found.text);
       const hasEnded = (await hasEndedHere(record?.owner)) ?? performance.now() - seen.at > SILENCE_MS;
       if (hasEnded && (await removeLock(path, found.text)) && record !== undefined) await wait.abandoned(record);
@@ -63,8 +63,7 @@ async function tryLock(path: string, staging: string): Promise<Lock | undefined>
     throw error;
   }
   const heartbeat = setInterval(() => {
-    const now = new Date();
-    utimes(path, now, now).catch(() => undefined);
+    void touch(path);
   }, HEARTBEAT_MS).unref();
   return {
     release: async () => {
@@ -90,10 +89,16 @@ export async function removeLock(path: string, text: string): Promise<boolean> {
   return isRight;
 }
 
-export async function look(path: string): Promise<{ readonly text: string; readonly mtimeMs: number } | undefined> {
+interface LockFile {
+  readonly text: string;
+  readonly modifiedMs: number;
+}
+
+export async function look(path: string): Promise<LockFile | undefined> {
+  const modifiedMs = await modifiedAt(path);
+  if (modifiedMs === undefined) return undefined;
   try {
-    const { mtimeMs } = await stat(path);
-    return { text: await readFile(path, 'utf8'), mtimeMs };
+    return { text: await readFile(path, 'utf8'), modifiedMs };
   } catch {
     return undefined;
   }

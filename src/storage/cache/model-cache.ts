@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../core/context.ts';
 import type { OpenDownload } from '../download.ts';
+import { touch } from '../owner.ts';
 import type { DownloadReport } from '../storage.ts';
 import { makeCacheFolders, type CacheFolders } from './cache-folders.ts';
 import { evict, makeRoom, sweep } from './evict.ts';
@@ -100,8 +101,7 @@ class DirectoryCache implements ModelCache {
       this.#log.warn({ uri: opened.uri, entry, mistrust }, 'A cached model is not what was asked for: it is fetched again');
       return undefined;
     }
-    const now = new Date();
-    await utimes(join(entry, MANIFEST_NAME), now, now).catch(() => undefined);
+    await touch(join(entry, MANIFEST_NAME));
     return { dir, report: manifest.report };
   }
 

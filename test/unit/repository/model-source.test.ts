@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { SILENT_LOGGER } from '../../../src/core/context.ts';
 import { ServingError } from '../../../src/core/errors.ts';
 import { createRepository, type ModelRepository } from '../../../src/repository/index.ts';
@@ -59,7 +59,7 @@ interface Setup {
   readonly start: () => Promise<void>;
 }
 
-function setUp(paths: readonly string[] = ['model.onnx'], pollMs = POLL_MS): Setup {
+function setUp(paths: readonly string[] = ['model.onnx'], pollMs = POLL_MS, modelDir?: string): Setup {
   const source = new FakeSource();
   source.paths = paths;
   const broken = new Set<string>();
@@ -68,7 +68,7 @@ function setUp(paths: readonly string[] = ['model.onnx'], pollMs = POLL_MS): Set
   const repository = createRepository(
     {
       modelName: undefined,
-      modelDir: undefined,
+      modelDir,
       isolation: 'process',
       instances: 1,
       loadTimeoutMs: 60_000,
@@ -87,7 +87,7 @@ function setUp(paths: readonly string[] = ['model.onnx'], pollMs = POLL_MS): Set
       detect,
       log: SILENT_LOGGER,
       observer: { updated: (name, outcome) => updates.push(`${name} ${outcome}`) },
-      openSource: () => Promise.resolve(source),
+      ...(modelDir === undefined ? { openSource: () => Promise.resolve(source) } : {}),
     },
   );
   return { source, repository, models, broken, updates, start: () => repository.start(new AbortController().signal) };
@@ -98,27 +98,15 @@ const pathOf = (model: FakeModel | undefined): string => model?.spec.source?.pat
 /** Waits until storage was asked so often again. */
 async function looksAgain(source: FakeSource, times: number): Promise<void> {
   const wanted = source.looks + times;
-  await vi.waitFor(
-    () => {
-      expect(source.looks).toBeGreaterThanOrEqual(wanted);
-    },
-    { timeout: 10_000, interval: 5 },
-  );
+  await expect.poll(() => source.looks, { interval: 5 }).toBeGreaterThanOrEqual(wanted);
 }
 
 async function updated(updates: readonly string[], count: number): Promise<void> {
-  await vi.waitFor(
-    () => {
-      expect(updates.length).toBeGreaterThanOrEqual(count);
-    },
-    { timeout: 10_000, interval: 5 },
-  );
+  await expect.poll(() => updates.length, { interval: 5 }).toBeGreaterThanOrEqual(count);
 }
 
 async function gone(...paths: readonly string[]): Promise<void> {
-  await vi.waitFor(() => {
-    expect(paths.filter((path) => existsSync(path))).toEqual([]);
-  });
+  await expect.poll(() => paths.filter((path) => existsSync(path))).toEqual([]);
 }
 
 describe('a model of a source', () => {
@@ -182,11 +170,13 @@ describe('polling a source', () => {
     await start();
     broken.add('v2');
     source.set('v2');
+    const since = performance.now();
     await looksAgain(source, 40);
+    const intervals = (performance.now() - since) / POLL_MS;
     expect([repository.isAllReady(), models.length, source.fetched]).toEqual([true, 1, ['v1', 'v2']]);
-    // After 2, 4, 8 and 16 intervals, more or less.
+    // After 2, 4, 8, 16… intervals, each counted from the last failure.
     expect(updates.length).toBeGreaterThan(1);
-    expect(updates.length).toBeLessThan(8);
+    expect(updates.length).toBeLessThanOrEqual(1 + Math.log2(intervals));
     expect(existsSync(join(source.root, 'v1-0'))).toBe(true);
     source.set('v3');
     await gone(join(source.root, 'v1-0'), join(source.root, 'v2-1'));
@@ -220,12 +210,7 @@ describe('polling a source', () => {
       expect(performance.now() - startedAt).toBeGreaterThan(10 * POLL_MS);
       expect([repository.isAllReady(), new Set(updates)]).toEqual([true, new Set(['model failed'])]);
       source[what] = undefined;
-      await vi.waitFor(
-        () => {
-          expect(updates.at(-1)).toBe('model loaded');
-        },
-        { timeout: 10_000 },
-      );
+      await expect.poll(() => updates.at(-1)).toBe('model loaded');
       await repository.close(0);
     },
   );
@@ -239,6 +224,43 @@ describe('polling a source', () => {
     expect(updates.toSorted().slice(0, 2)).toEqual(['a loaded', 'b failed']);
     expect(pathOf(models.at(-1))).toBe(join(source.root, 'v2-1/a/2'));
     expect(existsSync(join(source.root, 'v1-0/b/model.onnx'))).toBe(true);
+    await repository.close(0);
+  });
+});
+
+describe('models that come to a repository', () => {
+  it('are loaded with the version they came with, and one that is broken with the next good one', async () => {
+    const { source, repository, broken, updates, start } = setUp(['a/model.onnx', 'b/model.onnx']);
+    await start();
+    broken.add('v2');
+    source.set('v2', 'a/model.onnx', 'b/model.onnx', 'c/model.onnx');
+    await updated(updates, 3);
+    expect([new Set(updates.slice(0, 3)), repository.names(), repository.isAllReady()]).toEqual([
+      new Set(['a failed', 'b failed', 'c failed']),
+      ['a', 'b'],
+      true,
+    ]);
+    source.set('v3', 'a/model.onnx', 'b/model.onnx', 'c/3/model.onnx');
+    await expect
+      .poll(() => repository.index().map(({ name, version, state }) => `${name}/${version} ${state}`))
+      .toEqual(['a/1 READY', 'b/1 READY', 'c/3 READY']);
+    await repository.unload('c');
+    source.set('v4', 'a/model.onnx', 'b/model.onnx', 'c/4/model.onnx');
+    await looksAgain(source, 5);
+    expect(repository.names()).toEqual(['a', 'b']);
+    await repository.close(0);
+  });
+
+  it('are loaded from a directory that is polled', async () => {
+    const directory = makeFiles('a/model.onnx', 'b/model.onnx');
+    const { repository, updates, start } = setUp([], POLL_MS, directory);
+    await start();
+    addFiles(directory, 'c/2/model.onnx');
+    await updated(updates, 1);
+    expect([updates, repository.names(), repository.find('c').version]).toEqual([['c loaded'], ['a', 'b', 'c'], '2']);
+    // From then on like those that were there before.
+    addFiles(directory, 'c/3/model.onnx');
+    await expect.poll(() => repository.find('c').version).toBe('3');
     await repository.close(0);
   });
 });
@@ -272,9 +294,7 @@ describe('the repository API', () => {
     source.set('v2');
     await updated(updates, 1);
     models[0]?.wearOut();
-    await vi.waitFor(() => {
-      expect(models.map(pathOf)).toEqual([join(source.root, 'v1-0'), join(source.root, 'v1-0')]);
-    });
+    await expect.poll(() => models.map(pathOf)).toEqual([join(source.root, 'v1-0'), join(source.root, 'v1-0')]);
     await repository.close(0);
   });
 });

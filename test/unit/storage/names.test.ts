@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { showUri } from '../../../src/storage/failure.ts';
+import { ServingError } from '../../../src/core/errors.ts';
+import { nameUri, showUri } from '../../../src/storage/failure.ts';
 import { readPatterns } from '../../../src/storage/patterns.ts';
 import { checkPaths, pathBelow } from '../../../src/storage/remote-path.ts';
 import { backoffDelay } from '../../../src/storage/retry.ts';
@@ -60,6 +61,22 @@ describe('backoffDelay', () => {
     expect(backoffDelay(1, 0, () => 0)).toBe(100);
     expect(backoffDelay(30, 0, () => 1)).toBe(10_000);
     expect(backoffDelay(1, 3000)).toBe(3000);
+  });
+});
+
+describe('nameUri', () => {
+  it('puts the URI, without its credentials, before what is wrong with what arrived', () => {
+    const broken = new ServingError('invalid_request', 'Cannot unpack "m.zip": it is damaged; pack it again');
+    expect(nameUri(broken, 'https://me:secret@host/m.zip?sig=secret')).toMatchObject({
+      reason: 'invalid_request',
+      message: 'Cannot download https://host/m.zip: cannot unpack "m.zip": it is damaged; pack it again',
+    });
+  });
+
+  it('leaves what names it already, and what nobody foresaw', () => {
+    const named = new ServingError('conflict', 'Cannot download s3://b/m to /models: no room left');
+    const unforeseen = new Error('what');
+    expect([nameUri(named, 's3://b/m'), nameUri(unforeseen, 's3://b/m')]).toEqual([named, unforeseen]);
   });
 });
 
