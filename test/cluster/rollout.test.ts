@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { freePort } from '../../src/bench/free-port.ts';
 import { firstStatus, statusAfter, templateOf, type PredictorStatus } from '../support/kserve-status.ts';
-import { freePort, MAIN, startServerProcess, type ServerProcess } from '../support/server.ts';
+import { MAIN, startServerProcess, type ServerProcess } from '../support/server.ts';
 
 /**
  * `rollout` against a real API server (KUBECONFIG) and a real Prometheus that scrapes real servers of ours: a good one and one that fails. What KServe's
