@@ -10,7 +10,7 @@ import { build } from 'esbuild';
 const TEMPLATE = fileURLToPath(new URL('bundled-module.cjs', import.meta.url));
 
 /** What serving needs seldom or late is taken from the compiler's files: reading what V8 has compiled takes time for all that is in the bundle. */
-const NOT_SERVING = /^\.\/(inspect|types|init|pack|download|bench|s3-sdk)\.js$/;
+const NOT_SERVING = /^\.\/(inspect|types|init|pack|download|bench|rollout|manifest|s3-sdk)\.js$/;
 
 const ROLES = [
   { role: 'cli', entry: 'cli/index.js', module: 'cli-module.cjs', importer: 'importCli', leavesOut: NOT_SERVING },
