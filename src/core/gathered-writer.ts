@@ -7,6 +7,7 @@ const COPY_BYTES = 65_536;
 export class GatheredWriter {
   readonly #stream: Writable;
   readonly #written: (() => void) | undefined;
+  readonly #taken: (() => void) | undefined;
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #isScheduled = false;
@@ -15,10 +16,11 @@ export class GatheredWriter {
     this.flush();
   };
 
-  /** `written` is called after each write. */
-  constructor(stream: Writable, written?: () => void) {
+  /** `written` is called after each write, `taken` once the other side has what was written, or never will: as often, in the same order. */
+  constructor(stream: Writable, written?: () => void, taken?: () => void) {
     this.#stream = stream;
     this.#written = written;
+    this.#taken = taken;
   }
 
   /** Bytes that the other side has not taken yet. */
@@ -45,11 +47,11 @@ export class GatheredWriter {
     this.#bytes = 0;
     const stream = this.#stream;
     if (!stream.writable) return;
-    if (chunks.length === 1) stream.write(only);
-    else if (bytes <= COPY_BYTES) stream.write(Buffer.concat(chunks, bytes));
+    if (chunks.length === 1) stream.write(only, this.#taken);
+    else if (bytes <= COPY_BYTES) stream.write(Buffer.concat(chunks, bytes), this.#taken);
     else {
       stream.cork();
-      for (const chunk of chunks) stream.write(chunk);
+      chunks.forEach((chunk, index) => stream.write(chunk, index === chunks.length - 1 ? this.#taken : undefined));
       stream.uncork();
     }
     this.#written?.();
