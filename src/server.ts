@@ -83,7 +83,7 @@ export async function startServer(
   startup.observe((phase, milliseconds) => {
     metrics.startupReached(phase, milliseconds / 1000);
   });
-  const quiet = awaitQuiet(startup);
+  const quiet = startup.quiet();
   const grpc = settings.server.enableGrpc ? createGrpcFrontend(settings, log, metrics, dataplane) : undefined;
   const http = createRestFrontend(settings, log, metrics, dataplane, grpc);
   const { host, port, httpPort } = settings.server;
@@ -92,7 +92,6 @@ export async function startServer(
     startup.reached('models');
     const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, port ?? httpPort), port === undefined ? grpc?.start() : undefined]);
     startup.reached('listening');
-    // Their answers will not wait for one another: each import is a task of its own.
     void quiet
       .then(() => http.complete())
       .catch((error: unknown) => {
@@ -116,20 +115,6 @@ export async function startServer(
     await repository.close(0);
     throw error;
   }
-}
-
-/** After the ports are open: who waited for that has asked by then. */
-const QUIET_AFTER_MS = 100;
-
-/** Resolves when what a start left out may be imported: after the first answer, or when nobody has asked for a while. */
-function awaitQuiet(startup: Startup): Promise<void> {
-  return new Promise<void>((resolve) => {
-    // The answer is to be written first.
-    startup.observe((phase) => {
-      if (phase === 'answer') setTimeout(resolve, 1);
-      else if (phase === 'listening') setTimeout(resolve, QUIET_AFTER_MS).unref();
-    });
-  });
 }
 
 /** How often a predictor elsewhere is asked whether it is ready. */

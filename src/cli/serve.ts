@@ -89,20 +89,12 @@ async function startAndWait(serving: Serving, supervision: Supervision, start: S
   return EXIT_FAILED;
 }
 
-/** After the ports are open: who waited for that has asked by then. */
-const QUIET_AFTER_MS = 100;
-
 /** What the first answer does not wait for. */
 function finishLater({ settings, host, startup, complete }: Serving): void {
-  startup.observe((phase) => {
-    if (phase === 'listening') setTimeout(complete, QUIET_AFTER_MS).unref();
-    if (phase !== 'answer') return;
-    // The answer is to be written first.
-    setTimeout(() => {
-      complete();
-      host.keepCompiled();
-      if (settings.server.startupReport) host.stdout.write(startup.render());
-    }, 1);
+  void startup.quiet().then(complete);
+  void startup.answered().then(() => {
+    host.keepCompiled();
+    if (settings.server.startupReport) host.stdout.write(startup.render());
   });
 }
 

@@ -2,12 +2,11 @@ import type { InferRequest, InferResponse } from '../core/infer.ts';
 import { runSteps, type Steps } from '../core/steps.ts';
 import { peekHead, readMessage, readTensors, REQUEST, RESPONSE, type MessageDraft, type MessageHead } from './v2-proto-message.ts';
 import { writeMessage } from './v2-proto-message-writer.ts';
-import { ProtoReader } from './v2-proto-reader.ts';
 
 /**
  * ModelInferRequest and ModelInferResponse of the Open Inference Protocol's gRPC form, both directions: server and client share them. Bytes come from
  * anybody: whatever is malformed throws ServingError invalid_request and nothing else. Tensors get storage of their own, so the message may be
- * dropped afterwards. Each function exists in slices, too (`…Steps`), for messages of many megabytes.
+ * dropped afterwards. What a server does, for messages of many megabytes, goes in slices (`…Steps`).
  */
 
 export interface DecodedInferRequest {
@@ -26,16 +25,6 @@ export interface EncodeProtoOptions {
 /** Model, version and id of a ModelInferRequest without looking at its tensors, so that an unknown model costs no decoding. */
 export function peekModelInferRequest(bytes: Uint8Array): MessageHead {
   return peekHead(bytes, REQUEST);
-}
-
-/** Throws when the bytes are not fields of a protobuf message; for small messages, whose library takes what is cut off for whole. */
-export function checkProtoMessage(bytes: Uint8Array, what: string): void {
-  const reader = new ProtoReader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), 0, bytes.byteLength, what);
-  while (reader.next()) reader.skip();
-}
-
-export function decodeModelInferRequest(bytes: Uint8Array): DecodedInferRequest {
-  return runSteps(decodeModelInferRequestSteps(bytes));
 }
 
 /** `mayKeepBytes`: the message is the request's alone, so that tensors may lie in it. */
@@ -67,10 +56,6 @@ export function encodeModelInferRequest(request: InferRequest, options: EncodePr
 
 export function* encodeModelInferRequestSteps(request: InferRequest, options: EncodeProtoOptions): Steps<Buffer> {
   return yield* writeMessage(request, request.inputs, request.outputs ?? [], options, REQUEST);
-}
-
-export function encodeModelInferResponse(response: InferResponse, options: EncodeProtoOptions): Buffer {
-  return runSteps(encodeModelInferResponseSteps(response, options));
 }
 
 /** Raw outputs carry the parameter binary_data_size, their byte length, as KServe's do; Triton's clients ignore it. */

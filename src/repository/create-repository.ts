@@ -1,21 +1,19 @@
-import { dirname, join } from 'node:path';
 import { ServingError, isServingError, modelNotFound, toServingError } from '../core/errors.ts';
 import type { ModelIndexEntry } from '../core/metadata.ts';
 import { settledWithin } from '../core/settled-within.ts';
 import { detectEngine } from '../engine/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
 import { ExecutorPool, type ExecutorPurpose } from './executor-pool.ts';
-import { openFetchedModels, placeOf, withFetched, type FetchedModels } from './fetched-models.ts';
+import { placeOf, type FetchedModels } from './fetched-models.ts';
 import { watchFiles, type FileWatch, type WatchedFiles } from './file-watch.ts';
-import { readServedLayout } from './fileless.ts';
-import { readRepositoryModel, rereadModel, type FetchedVersion, type LayoutReader, type ModelLocation } from './layout.ts';
-import { loadVersion, type LoadedVersion } from './loaded-version.ts';
+import type { LayoutReader, ModelLocation } from './layout.ts';
+import { loadVersion } from './loaded-version.ts';
 import { findModelHandler } from './model-handler.ts';
 import { backoffMs, ModelPoll, type LoadOutcome } from './model-poll.ts';
 import { checkModelName } from './model-name.ts';
 import { ModelSlot, type SlotHooks } from './model-slot.ts';
 import type { ModelRepository, ServedModel } from './repository.ts';
-import { refuseUnfinished } from './unfinished.ts';
+import { ServedFiles, type Which } from './served-files.ts';
 import type { RepositoryDependencies, RepositoryOptions } from './wiring.ts';
 
 /** Models that load at the same time at start. */
@@ -31,9 +29,6 @@ const RECYCLE_AGAIN_MS = 10_000;
 /** Beyond the grace, for what is killed to be gone. */
 const CLOSE_MARGIN_MS = 1000;
 
-/** Of a model of a source: the version that serves, the one fetched last, which may have failed to load, or what storage has at this moment. */
-type Which = 'same' | 'newest' | 'latest';
-
 interface LoadFailure {
   readonly slot: ModelSlot;
   readonly error: ServingError;
@@ -46,10 +41,8 @@ export function createRepository(options: RepositoryOptions, deps: RepositoryDep
 class DirectoryRepository implements ModelRepository {
   readonly #options: RepositoryOptions;
   readonly #deps: RepositoryDependencies;
-  readonly #reader: Omit<LayoutReader, 'modelDir'>;
-  /** What is served lies in it; that of the newest version for models of a source. */
-  #modelDir: string | undefined;
-  #fetched: FetchedModels | undefined;
+  readonly #detect: LayoutReader['detect'];
+  readonly #files: ServedFiles;
   #poll: ModelPoll | undefined;
   readonly #executors: ExecutorPool;
   readonly #slots = new Map<string, ModelSlot>();
@@ -63,23 +56,20 @@ class DirectoryRepository implements ModelRepository {
   constructor(options: RepositoryOptions, deps: RepositoryDependencies) {
     this.#options = options;
     this.#deps = deps;
-    this.#reader = {
-      detect: deps.detect ?? ((path) => detectEngine({ path })),
-      takesHandlers: options.handler?.enableModelHandlers === true,
-      log: deps.log,
-    };
-    this.#modelDir = options.modelDir;
+    this.#detect = deps.detect ?? ((path) => detectEngine({ path }));
+    const takesHandlers = options.handler?.enableModelHandlers === true;
+    this.#files = new ServedFiles(options, { detect: this.#detect, takesHandlers, log: deps.log });
     this.#executors = new ExecutorPool(deps.createExecutor);
   }
 
   async start(signal: AbortSignal): Promise<void> {
     const { modelName } = this.#options;
     if (modelName !== undefined) checkModelName(modelName);
-    await this.#openModels(signal);
-    const fetched = this.#fetched?.current;
-    const layout = await readServedLayout({ ...this.#options, modelDir: this.#modelDir }, this.#readerOf(fetched));
+    await this.#files.open(this.#deps.openSource, AbortSignal.any([signal, this.#closing.signal]));
+    this.#pollSource();
+    const layout = await this.#files.readLayout();
     this.#isSingle = layout.kind === 'single';
-    for (const location of layout.models) this.#slots.set(location.name, this.#createSlot(withFetched(location, fetched), true));
+    for (const location of layout.models) this.#slots.set(location.name, this.#createSlot(location, true));
     for (const slot of this.#slots.values()) await this.#prepare(slot);
     const failures = await this.#loadAll(signal);
     const [first] = failures;
@@ -88,8 +78,8 @@ class DirectoryRepository implements ModelRepository {
       return;
     }
     await this.close(0);
-    const place = this.#fetched?.uri ?? first.slot.location.path;
-    const others = failures.length > 1 ? ` (and ${failures.length - 1} more of ${this.#fetched?.uri ?? this.#modelDir ?? ''})` : '';
+    const place = this.#files.fetched?.uri ?? first.slot.location.path;
+    const others = failures.length > 1 ? ` (and ${failures.length - 1} more of ${this.#files.place ?? ''})` : '';
     throw new ServingError(first.error.reason, `Cannot load model "${first.slot.name}" from ${place}: ${first.error.message}${others}`, {
       cause: first.error,
     });
@@ -148,34 +138,18 @@ class DirectoryRepository implements ModelRepository {
     this.#poll?.stop();
     await settledWithin(Promise.all([...this.#slots.values()].map((slot) => slot.close(graceMs))), graceMs + CLOSE_MARGIN_MS);
     await this.#executors.stop(Math.max(0, endsAt - performance.now()));
-    await this.#fetched?.close();
+    await this.#files.close();
   }
 
-  /** Models of a source are fetched; what is there already is served where it is. */
-  async #openModels(signal: AbortSignal): Promise<void> {
-    const { openSource, log, observer } = this.#deps;
-    if (openSource === undefined) {
-      if (this.#modelDir !== undefined) await refuseUnfinished([this.#modelDir]);
-      return;
-    }
-    const opened = await openFetchedModels(await openSource(), log, AbortSignal.any([signal, this.#closing.signal]));
-    if (typeof opened === 'string') {
-      this.#modelDir = opened;
-      return;
-    }
-    this.#fetched = opened;
-    this.#modelDir = opened.current.dir;
+  #pollSource(): void {
+    const { fetched } = this.#files;
     const { pollMs = 0 } = this.#options;
-    if (pollMs === 0) return;
+    if (fetched === undefined || pollMs === 0) return;
+    const { log, observer } = this.#deps;
     const fetchFailed = (): void => {
       for (const name of this.names()) observer?.updated?.(name, 'failed');
     };
-    this.#poll = new ModelPoll(opened, pollMs, { loadCurrent: () => this.#loadCurrent(opened), fetchFailed }, log);
-  }
-
-  async #takeLatest(): Promise<void> {
-    const fetched = this.#fetched;
-    if (fetched !== undefined) await fetched.take(await fetched.look(this.#closing.signal));
+    this.#poll = new ModelPoll(fetched, pollMs, { loadCurrent: () => this.#loadCurrent(fetched), fetchFailed }, log);
   }
 
   /** Every wanted model that serves another version than the newest; what was unloaded stays so. */
@@ -200,7 +174,7 @@ class DirectoryRepository implements ModelRepository {
       for (let slot = waiting.shift(); slot !== undefined; slot = waiting.shift()) {
         const { location } = slot;
         try {
-          await this.#during(() => slot.load(() => Promise.resolve(location)));
+          await this.#files.during(() => slot.load(() => Promise.resolve(location)));
         } catch (error) {
           failures.push({ slot, error: toServingError(error) });
           // The failure of the only model is the caller's to report.
@@ -236,10 +210,9 @@ class DirectoryRepository implements ModelRepository {
 
   /** A sub-directory that has appeared since the start; that of an only model under another name is not one. */
   async #discover(name: string): Promise<ModelSlot> {
-    if (!this.#isSingle) await this.#takeLatest();
-    const fetched = this.#fetched?.current;
-    const found = this.#isSingle ? undefined : await readRepositoryModel(name, this.#readerOf(fetched));
-    const location = found === undefined ? undefined : withFetched(found, fetched);
+    if (this.#isSingle) throw modelNotFound(name);
+    await this.#files.takeLatest(this.#closing.signal);
+    const location = await this.#files.find(name);
     const isKnown = location !== undefined && [...this.#slots.values()].some((slot) => placeOf(slot.location) === placeOf(location));
     if (location === undefined || (isKnown && !this.#slots.has(name))) throw modelNotFound(name);
     const known = this.#slots.get(name);
@@ -251,11 +224,10 @@ class DirectoryRepository implements ModelRepository {
   }
 
   #createSlot(location: ModelLocation, isWanted: boolean): ModelSlot {
-    const { detect } = this.#reader;
+    const detect = this.#detect;
     const lease = (spec: PipelineSpec): ReturnType<ExecutorPool['lease']> => this.#executors.lease(this.#purpose(spec));
     const load: SlotHooks['load'] = async (found, version) => {
-      if (found.isFileless !== true) await refuseUnfinished([this.#readerOf(found.fetched).modelDir, found.path, version.path]);
-      const loaded = await this.#keepingFiles(found, () =>
+      const loaded = await this.#files.keep(found, version, () =>
         loadVersion(found, version, this.#options, { ...this.#deps, detect, lease }, this.#closing.signal),
       );
       if (this.#waitsForPredictor(loaded)) this.#loadAgainLater(slot);
@@ -290,34 +262,8 @@ class DirectoryRepository implements ModelRepository {
     return handler === undefined ? { isolation: 'process', modelName } : { isolation: 'process', modelName, hasHandler: true };
   }
 
-  /** What is loaded needs its files until it is freed: its process may have to be started again. */
-  async #keepingFiles({ fetched }: ModelLocation, load: () => Promise<LoadedVersion>): Promise<LoadedVersion> {
-    return fetched === undefined || this.#fetched === undefined ? await load() : await this.#fetched.keep(fetched, load);
-  }
-
-  #readerOf(fetched: FetchedVersion | undefined): LayoutReader {
-    return { ...this.#reader, modelDir: fetched?.dir ?? this.#modelDir ?? dirname(this.#options.handler?.path ?? '') };
-  }
-
-  async #during<T>(load: () => Promise<T>): Promise<T> {
-    return this.#fetched === undefined ? await load() : await this.#fetched.during(load);
-  }
-
   async #load(slot: ModelSlot, which: Which): Promise<void> {
-    await this.#during(() => slot.load(() => this.#locate(slot, which)));
-  }
-
-  /** What is there of a model now; one without files stays what it is. */
-  async #locate({ name, location }: ModelSlot, which: Which): Promise<ModelLocation> {
-    if (location.isFileless === true || (which === 'same' && location.fetched !== undefined)) return location;
-    if (which === 'latest') await this.#takeLatest();
-    const fetched = this.#fetched?.current;
-    const reader = this.#readerOf(fetched);
-    const path = fetched === undefined ? location.path : join(fetched.dir, placeOf(location));
-    const found = await rereadModel({ ...location, path }, reader);
-    if (found !== undefined) return withFetched(found, fetched);
-    if (this.#options.handler?.path === undefined) throw modelNotFound(name);
-    return withFetched({ name, path, versions: [{ version: '1', path }] }, fetched);
+    await this.#files.during(() => slot.load(() => this.#files.locate(slot.location, which, this.#closing.signal)));
   }
 
   /** Says what of a model's directory is left alone, and begins to watch it. */

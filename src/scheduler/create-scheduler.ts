@@ -3,6 +3,8 @@ import type { Logger, RequestContext } from '../core/context.ts';
 import { ServingError, toServingError } from '../core/errors.ts';
 import type { InferResponse } from '../core/infer.ts';
 import { SYSTEM_CLOCK, type CancelTimer, type Clock } from './clock.ts';
+import { DeadlineWatch } from './deadline-watch.ts';
+import { Drain } from './drain.ts';
 import { Fifo } from './fifo.ts';
 import { nextBatch } from './form-batch.ts';
 import { Lanes } from './lanes.ts';
@@ -56,13 +58,12 @@ class QueueScheduler implements Scheduler {
   readonly #running = new Fifo<Pending>();
   /** Everything with a deadline. */
   readonly #lists: readonly Fifo<Pending>[];
+  readonly #deadlines: DeadlineWatch;
   /** Rows of one batch at the moment: 1 until the model has said that it takes more. */
   #maxRows = 1;
   #batchesInFlight = 0;
   #membersInFlight = 0;
   #reportedDepth = 0;
-  /** One timer for the earliest deadline of all. It may fire early, when that request has settled: it looks around and is set anew. */
-  #deadlineTimer: { readonly at: number; readonly cancel: CancelTimer } | undefined;
   /** Set while a slot stays free so that a batch fills up. */
   #delayTimer: CancelTimer | undefined;
   #drain: Drain | undefined;
@@ -85,6 +86,9 @@ class QueueScheduler implements Scheduler {
     this.#countsRows = options.countsRows ?? false;
     this.#lanes = new Lanes(options.queue ?? FIRST_COME);
     this.#lists = [...this.#lanes.all, this.#explainQueue, this.#running];
+    this.#deadlines = new DeadlineWatch(this.#clock, this.#lists, (pending) => {
+      this.#giveUp(pending, deadlineExceeded(this.#modelName, pending.state === 'running'));
+    });
     this.#runner.onCapacityChange(() => {
       // Who takes over has yet to say how many rows it takes.
       if (this.#runner.capacity === 0) this.#maxRows = 1;
@@ -111,7 +115,7 @@ class QueueScheduler implements Scheduler {
         return;
       }
       const pending = new Pending(job, queue, ctx, now, this.#lanes.limitsOf(job, now), this.#onGone, resolve, reject);
-      this.#watchDeadline(pending.waitsUntil, now);
+      this.#deadlines.add(pending.waitsUntil, now);
       queue.push(pending);
       if (this.#hasFreeSlot(queue) || !this.#slots.hasFree) this.#pump();
       else this.#reportDepth();
@@ -204,7 +208,7 @@ class QueueScheduler implements Scheduler {
       lane.remove(pending);
       pending.state = 'running';
       this.#running.push(pending);
-      this.#watchDeadline(pending.deadline, now);
+      this.#deadlines.add(pending.deadline, now);
       members.push(pending);
     }
     if (members.length > 0) void this.#runBatch(members, isSingle, now);
@@ -301,37 +305,6 @@ class QueueScheduler implements Scheduler {
     this.#observer.queued?.(depth);
   }
 
-  #watchDeadline(deadline: number, now: number): void {
-    if (deadline === Infinity || (this.#deadlineTimer !== undefined && this.#deadlineTimer.at <= deadline)) return;
-    this.#deadlineTimer?.cancel();
-    const cancel = this.#clock.setTimer(deadline - now, () => {
-      this.#deadlineTimer = undefined;
-      this.#expire();
-    });
-    this.#deadlineTimer = { at: deadline, cancel };
-  }
-
-  #expire(): void {
-    const now = this.#clock.now();
-    let earliest = Infinity;
-    for (const list of this.#lists) earliest = Math.min(earliest, this.#expireIn(list, now));
-    this.#watchDeadline(earliest, now);
-  }
-
-  /** Gives up what is overdue in `list` and returns the earliest deadline of the rest, Infinity when none has one. */
-  #expireIn(list: Fifo<Pending>, now: number): number {
-    let earliest = Infinity;
-    let pending = list.first;
-    while (pending !== undefined) {
-      const next: Pending | undefined = pending.next;
-      const end = pending.state === 'waiting' ? pending.waitsUntil : pending.deadline;
-      if (end <= now) this.#giveUp(pending, deadlineExceeded(this.#modelName, pending.state === 'running'));
-      else if (end < earliest) earliest = end;
-      pending = next;
-    }
-    return earliest;
-  }
-
   #rejectRest(): void {
     for (const list of this.#lists) {
       for (let pending = list.first; pending !== undefined; pending = list.first) this.#giveUp(pending, draining(this.#modelName));
@@ -342,30 +315,4 @@ class QueueScheduler implements Scheduler {
 
 function withoutDelay(policy: BatchPolicy): BatchPolicy {
   return policy.maxQueueDelayMs === 0 ? policy : { ...policy, maxQueueDelayMs: 0 };
-}
-
-/** The end of a scheduler: one promise for all callers, resolved when nothing is left or the grace is over. */
-class Drain {
-  readonly done: Promise<void>;
-  #resolve: () => void = () => undefined;
-  #endsAt = Infinity;
-  #cancel: CancelTimer | undefined;
-
-  constructor() {
-    this.done = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
-  }
-
-  setEnd(at: number, clock: Clock, onEnd: () => void): void {
-    if (at >= this.#endsAt) return;
-    this.#cancel?.();
-    this.#endsAt = at;
-    this.#cancel = clock.setTimer(at - clock.now(), onEnd);
-  }
-
-  finish(): void {
-    this.#cancel?.();
-    this.#resolve();
-  }
 }

@@ -15,6 +15,12 @@ const MEANINGS: Readonly<Record<StartupPhase, string>> = {
 
 export type StartupObserver = (phase: StartupPhase, milliseconds: number) => void;
 
+/** What the kernel needs to get an answer that was just handed over. */
+const WRITTEN_AFTER_MS = 1;
+
+/** After the ports are open: who waited for that has asked by then. */
+const QUIET_AFTER_MS = 100;
+
 /** When a start passed its points, in milliseconds since the process began. The first time counts. */
 export class Startup {
   readonly #reached = new Map<StartupPhase, number>();
@@ -30,6 +36,28 @@ export class Startup {
   observe(observer: StartupObserver): void {
     for (const [phase, at] of this.entries()) observer(phase, at);
     this.#observers.push(observer);
+  }
+
+  /** Resolves when the first answer is written. */
+  answered(): Promise<void> {
+    return new Promise((resolve) => {
+      this.observe((phase) => {
+        if (phase === 'answer') setTimeout(resolve, WRITTEN_AFTER_MS);
+      });
+    });
+  }
+
+  /**
+   * Resolves when what the start left out may follow: the first answer is written, or nobody has asked for a while. Each call resolves in a task of its own,
+   * in the order of the calls: no request waits for all that follows.
+   */
+  quiet(): Promise<void> {
+    return new Promise((resolve) => {
+      this.observe((phase) => {
+        if (phase === 'answer') setTimeout(resolve, WRITTEN_AFTER_MS);
+        else if (phase === 'listening') setTimeout(resolve, QUIET_AFTER_MS).unref();
+      });
+    });
   }
 
   /** In order; those not passed are left out. */

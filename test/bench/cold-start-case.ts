@@ -2,11 +2,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../src/bench/free-port.ts';
 import { PEERS, pythonOf } from './contenders.ts';
 import { DIGITS, DIGITS_BODY, INFER_PATH, isDigitsAnswer } from './digits-model.ts';
 import type { BenchEffort } from './effort.ts';
@@ -178,15 +178,6 @@ function tryOnce(port: number): Promise<string | undefined> {
     });
     outgoing.end(DIGITS_BODY);
   });
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 function toReport(times: ReadonlyMap<string, readonly number[]>, starts: number, reports: ReadonlyMap<string, string>): CaseReport {

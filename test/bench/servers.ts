@@ -2,11 +2,12 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { get } from 'node:http';
-import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../src/bench/free-port.ts';
+import { isListening } from '../support/server.ts';
 import { treeOf } from './process-tree.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -87,19 +88,6 @@ export async function startPeer(
     await sleep(50);
   }
   return { ...server, grpcHost: `127.0.0.1:${grpc}` };
-}
-
-function isListening(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => {
-      resolve(false);
-    });
-  });
 }
 
 /** KServe's own SDK doing the same; `python` has the packages of test/bench/peers/kserve.txt. */
@@ -218,13 +206,4 @@ function statusOf(url: string): Promise<number> {
       resolve(0);
     });
   });
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

@@ -98,7 +98,7 @@ describe.each([
       expect(await run(model, act('echo'))).toBe('ok');
       return told;
     };
-    await expect.poll(ask, { timeout: 5000 }).toBe(1);
+    await expect.poll(ask).toBe(1);
     expect(await ask()).toBe(2);
     expect(model.capacity).toBe(8);
   });

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../src/bench/free-port.ts';
 import { numberToFloat16 } from '../../src/core/float16.ts';
 import { StopSource } from '../../src/core/stop-signal.ts';
 import { bytesFromElements } from '../../src/core/tensor-bytes.ts';
 import type { Tensor } from '../../src/core/tensor.ts';
 import { json, startFakeSocket, type Behaviour } from '../support/fake-predictor.ts';
 import { createTemporaryRepository, type TemporaryRepository } from '../support/model-repository.ts';
-import { freePort, startServerProcess, type ServerProcess } from '../support/server.ts';
+import { startServerProcess, type ServerProcess } from '../support/server.ts';
 import { until } from '../support/until.ts';
 import { readVectors } from '../support/vectors.ts';
 import { closing, failureOf, fake, hop, ONE, open, outputOf, PROTOCOLS, requestOf } from './remote-predictor-hop.ts';

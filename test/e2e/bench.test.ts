@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../src/bench/free-port.ts';
 import { readMetrics } from '../support/metrics.ts';
-import { freePort, MAIN, startServerProcess, type ServerProcess } from '../support/server.ts';
+import { MAIN, startServerProcess, type ServerProcess } from '../support/server.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MODEL = join(ROOT, 'examples/digits/model');

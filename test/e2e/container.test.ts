@@ -3,8 +3,9 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../src/bench/free-port.ts';
 import { connect, tensor } from '../../src/client/index.ts';
-import { freePort, MAIN } from '../support/server.ts';
+import { MAIN } from '../support/server.ts';
 import { modelDir } from '../support/vectors.ts';
 
 let scratch: string;

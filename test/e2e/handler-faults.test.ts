@@ -130,7 +130,7 @@ describe('a handler that ends its process', () => {
     const [status, message] = await endProcess('loop', { 'x-request-timeout-ms': '500' });
     expect([status, message]).toEqual([504, expect.stringMatching(/deadline|within/i)]);
     expect(performance.now() - began).toBeGreaterThan(500);
-    expect(server.output()).toMatch(/A model process was lost/);
+    await server.waitFor(/A model process was lost/);
   });
 
   it('by process.exit: 503 that says so, the neighbours are answered, the next request too', async () => {
@@ -141,7 +141,7 @@ describe('a handler that ends its process', () => {
     expect(await endProcess('leak')).toEqual([503, expect.stringContaining('it ran out of JavaScript heap')]);
     const restarts = (await readMetrics(server.url)).get('kserve_node_executor_restarts_total{model="faulty"}');
     expect(restarts).toBeGreaterThanOrEqual(2);
-    expect(server.output()).toContain('heap out of memory');
+    await server.waitFor(/heap out of memory/);
   });
 });
 
@@ -190,6 +190,6 @@ describe('a promise', () => {
     expect(await processOf('faulty')).not.toBe(before);
     expect(await load.stop()).toEqual([]);
     expect(load.answered()).toBeGreaterThan(10);
-    expect(server.output()).toContain('Too many calls of the handler never came to an end');
+    await server.waitFor(/Too many calls of the handler never came to an end/);
   });
 });

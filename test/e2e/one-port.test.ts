@@ -1,8 +1,9 @@
 import http2 from 'node:http2';
 import { afterEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../src/bench/free-port.ts';
 import { connect } from '../../src/client/index.ts';
 import { encodeModelInferRequest } from '../../src/codec/index.ts';
-import { freePort, startServerProcess, type ServerProcess } from '../support/server.ts';
+import { startServerProcess, type ServerProcess } from '../support/server.ts';
 import { until } from '../support/until.ts';
 import { modelDir, readVectors } from '../support/vectors.ts';
 

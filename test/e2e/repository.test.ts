@@ -156,11 +156,7 @@ describe('a model repository of which one model is broken', () => {
       reason: expect.stringContaining(broken) as string,
     });
     // The file is at fault, not our code: one line that says so, without a stack.
-    const record =
-      server
-        .output()
-        .split('\n')
-        .find((line) => line.includes('could not be loaded')) ?? '';
+    const [record] = await server.waitFor(/[^\n]*could not be loaded[^\n]*\n/);
     expect(record).toContain(broken);
     expect(record).not.toContain('stack');
     replaceFile(broken, readFileSync(MODEL_FILE));

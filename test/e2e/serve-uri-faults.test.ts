@@ -1,20 +1,12 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readMetrics, untilMetric } from '../support/metrics.ts';
-import { BROKEN_MODEL, MODEL, MODEL_URI, ModelStore, OTHER_MODEL, predict, versionOf } from '../support/model-store.ts';
+import { BROKEN_MODEL, MODEL, MODEL_URI, openModelStore, OTHER_MODEL, predict, versionOf } from '../support/model-store.ts';
 import { BUCKET } from '../support/storage-dialects.ts';
 import { until } from '../support/until.ts';
 
-const models = new ModelStore();
-beforeAll(() => models.start());
-afterAll(() => models.stop());
-beforeEach(() => {
-  models.reset();
-});
-afterEach(() => {
-  models.clean();
-});
+const models = openModelStore();
 
 describe('serve --model_dir=s3://… in trouble', () => {
   it('does not start when the store denies the listing or an object', async () => {

@@ -93,7 +93,7 @@ describe.each(['inline', 'process'])('statistics and metrics, with --isolation=%
     const metrics = await readMetrics(server.url);
     expect([...metrics.keys()].filter((name) => name.startsWith('kserve_node_requests_total'))).toEqual([]);
     expect(metrics.get('kserve_node_batch_size_count{model="digits"}') ?? 0).toBe(0);
-    expect(server.output()).toContain('Model warmed up');
+    await server.waitFor(/Model warmed up/);
   });
 
   it('agree with the answers that clients of every protocol have got', async () => {

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../src/bench/free-port.ts';
 import { json, startFakePredictor, startFakeSocket } from '../support/fake-predictor.ts';
-import { freePort, startServerProcess, type ServerProcess } from '../support/server.ts';
+import { startServerProcess, type ServerProcess } from '../support/server.ts';
 import { until } from '../support/until.ts';
 import { readVectors } from '../support/vectors.ts';
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { MAIN, startServerProcess, type ServerProcess } from './server.ts';
 import { BUCKET, S3 } from './storage-dialects.ts';
 import { StorageServer } from './storage-server.ts';
@@ -20,7 +21,7 @@ export interface Ended {
 }
 
 /** A store that holds version 1 of a model at `s3://models/m`, and processes that are served from it. */
-export class ModelStore {
+class ModelStore {
   readonly store = new StorageServer(S3);
   /** Holds `tmp`, the processes' directory for temporary files, and `cache`. */
   dir = '';
@@ -107,6 +108,20 @@ export class ModelStore {
     const entries = join(this.dir, 'cache', user, 'entries');
     return readdirSync(entries).map((key) => join(entries, key));
   }
+}
+
+/** The store of a test file, as new for each test. */
+export function openModelStore(): ModelStore {
+  const models = new ModelStore();
+  beforeAll(() => models.start());
+  afterAll(() => models.stop());
+  beforeEach(() => {
+    models.reset();
+  });
+  afterEach(() => {
+    models.clean();
+  });
+  return models;
 }
 
 /** Status of a prediction. */

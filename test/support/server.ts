@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { freePort } from '../../src/bench/free-port.ts';
 
 export const MAIN = join(import.meta.dirname, '../../dist/main.cjs');
 
@@ -13,21 +13,11 @@ export interface ServerProcess {
   readonly pid: number;
   /** Everything it has written to stdout and stderr so far. */
   output(): string;
-  /** Resolves with the exit code, or the signal's name. */
+  /** Resolves with the exit code, or the signal's name, when all that it wrote is in `output`. */
   exit: Promise<number | string>;
   /** Resolves when the output matches; rejects when the process ends before that. */
   waitFor(pattern: RegExp): Promise<RegExpExecArray>;
   stop(): Promise<number | string>;
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 export interface StartOptions {
@@ -73,7 +63,7 @@ export async function startServerProcess(args: readonly string[], options: Start
   child.stdout.on('data', collect);
   child.stderr.on('data', collect);
   const exit = new Promise<number | string>((resolve) =>
-    child.once('exit', (code, signal) => {
+    child.once('close', (code, signal) => {
       resolve(code ?? signal ?? 'unknown');
     }),
   );
@@ -122,7 +112,8 @@ async function waitUntilReady(server: ServerProcess): Promise<void> {
   throw new Error(`the server was not ready within 60 s:\n${server.output()}`);
 }
 
-function isListening(port: number): Promise<boolean> {
+/** Whether somebody takes connections there. */
+export function isListening(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
     socket.once('connect', () => {

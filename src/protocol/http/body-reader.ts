@@ -52,7 +52,7 @@ export class BodyReader {
   #resolve: (bytes: Uint8Array) => void = () => undefined;
   #reject: (error: ServingError) => void = () => undefined;
 
-  /** `mayBorrow`: the owner calls `release` when it is done with the bytes. */
+  /** `mayBorrow`: the bytes are read through `use` alone. */
   constructor(source: BodySource, headers: BodyHeaders, limits: BodyLimits, mayBorrow: boolean) {
     const { coding, length } = readBodyHead(headers, limits);
     this.#source = source;
@@ -85,9 +85,14 @@ export class BodyReader {
     this.#reject(error);
   }
 
-  /** Nobody may look at the bytes afterwards. */
-  release(): void {
-    this.#sink.release();
+  /** For a reader that may borrow: what `use` makes of the bytes, at which nobody may look afterwards. */
+  async use<T>(use: (bytes: Uint8Array) => T | Promise<T>): Promise<T> {
+    const bytes = await this.bytes;
+    try {
+      return await use(bytes);
+    } finally {
+      this.#sink.release();
+    }
   }
 
   /** True when the chunk was copied, or nobody wants it. */

@@ -102,13 +102,7 @@ export class HttpExchange implements HttpCall, PendingExchange {
   }
 
   async useBody<T>(use: (bytes: Uint8Array) => T | Promise<T>): Promise<T> {
-    const reader = this.#startReading(true);
-    const bytes = await reader.bytes;
-    try {
-      return await use(bytes);
-    } finally {
-      reader.release();
-    }
+    return await this.#startReading(true).use(use);
   }
 
   #startReading(mayBorrow: boolean): BodyReader {

@@ -75,13 +75,7 @@ export class StreamExchange implements HttpCall, OpenCall, StreamListener {
   }
 
   async useBody<T>(use: (bytes: Uint8Array) => T | Promise<T>): Promise<T> {
-    const reader = this.#startReading(true);
-    const bytes = await reader.bytes;
-    try {
-      return await use(bytes);
-    } finally {
-      reader.release();
-    }
+    return await this.#startReading(true).use(use);
   }
 
   /** Writes the reply. A body that nobody read ends with the stream, not with the connection. Throws Error for headers that HTTP/2 cannot carry. */

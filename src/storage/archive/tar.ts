@@ -1,12 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { extract as createExtract, type Extract } from 'tar-stream';
+import { extract as createExtract } from 'tar-stream';
+import { isServingError } from '../../core/errors.ts';
 import { type ArchiveEntry, type EntryKind } from './entry.ts';
 import type { Meter } from './limits.ts';
 import type { Refuse } from './refusal.ts';
-
-type TarEntry = Extract extends AsyncIterable<infer Entry> ? Entry : never;
 
 const BLOCK_BYTES = 512;
 const READ_BYTES = 256 * 1024;
@@ -34,10 +33,14 @@ export async function* readTar(file: string, isGzip: boolean, meter: Meter, refu
     : pipeline(source, (chunks) => tail.pass(chunks), extract, stages);
   // Awaited below; until then a failure must not count as unhandled.
   fed.catch(() => undefined);
+  let parserFailure: Error | undefined;
+  extract.once('error', (error: Error) => (parserFailure = error));
+  // The feeding side and the parser know why; who reads an entry often sees no more than a closed stream.
+  const explain = (thrown: unknown): unknown => tail.failure ?? (isServingError(thrown) ? thrown : (parserFailure ?? thrown));
   try {
     let end = 0;
     for await (const entry of extract) {
-      yield toEntry(entry.header, entry, refuse);
+      yield toEntry(entry.header, () => readContent(entry as AsyncIterable<Uint8Array>, explain), refuse);
       // Skips what was not read; the parser goes on only when an entry is used up.
       entry.resume();
       end = endOf(entry.header);
@@ -45,9 +48,7 @@ export async function* readTar(file: string, isGzip: boolean, meter: Meter, refu
     await fed;
     tail.requireEnd(end, refuse);
   } catch (thrown) {
-    // The feeding side knows why: the parser often sees no more than a closed stream.
-    if (tail.failure !== undefined) throw tail.failure;
-    throw thrown;
+    throw explain(thrown);
   } finally {
     stop.abort();
     await fed.catch(() => undefined);
@@ -66,7 +67,15 @@ interface ParsedHeader {
   readonly pax?: unknown;
 }
 
-function toEntry(header: ParsedHeader, content: TarEntry, refuse: Refuse): ArchiveEntry {
+async function* readContent(entry: AsyncIterable<Uint8Array>, explain: (thrown: unknown) => unknown): AsyncGenerator<Uint8Array> {
+  try {
+    yield* entry;
+  } catch (thrown) {
+    throw explain(thrown);
+  }
+}
+
+function toEntry(header: ParsedHeader, content: ArchiveEntry['content'], refuse: Refuse): ArchiveEntry {
   const { name, type, size, mode, linkname } = header;
   const kind = KINDS[type ?? ''];
   if (kind === undefined) {
@@ -75,7 +84,7 @@ function toEntry(header: ParsedHeader, content: TarEntry, refuse: Refuse): Archi
   if (isSparse(header)) throw refuse(name, 'is a sparse file', 'pack without --sparse');
   if (kind !== 'file' && size > 0) throw refuse(name, `is a ${kind} with ${size} bytes of content`, 'pack the file itself');
   const executable = (mode & 0o100) !== 0;
-  return { name, kind, executable, target: linkname ?? '', size, content: () => content as AsyncIterable<Uint8Array> };
+  return { name, kind, executable, target: linkname ?? '', size, content };
 }
 
 /** GNU tar stores holes of files as entries of a plain kind plus these attributes; the bytes alone would be wrong. */

@@ -12,8 +12,8 @@ import { loadSync } from '@grpc/proto-loader';
 import { once } from 'node:events';
 import { connect as connectSocket, createServer as createSocketServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { decodeModelInferRequest, encodeModelInferResponse } from '../../../src/codec/index.ts';
 import { ERROR_TABLE, type ErrorReason } from '../../../src/core/errors.ts';
+import { decodeModelInferRequest, encodeModelInferResponse } from '../../support/proto-messages.ts';
 import { FakeState, type FakeServer } from './fake-server.ts';
 
 const PROTO = join(import.meta.dirname, '../../../protos/open_inference.proto');

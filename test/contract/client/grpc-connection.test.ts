@@ -2,49 +2,13 @@ import fc from 'fast-check';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { deflateSync, gzipSync } from 'node:zlib';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GrpcChannel } from '../../../src/client/grpc-channel.ts';
-import { connect, tensor, type ConnectOptions, type InferenceClient, type InferenceError } from '../../../src/client/index.ts';
+import { tensor, type InferenceError } from '../../../src/client/index.ts';
 import { encodeHttp2Numbers, FrameFlag, FrameType, HTTP2_HEAD_BYTES, writeHttp2Head } from '../../../src/codec/index.ts';
 import { StopSource } from '../../../src/core/stop-signal.ts';
 import { until } from '../../support/until.ts';
-import { ANSWER, framed, reply, SETTINGS, startPeer, startSocketPeer, type Peer } from './grpc-peer.ts';
-
-const ONE = { inputs: [tensor('x', 'FP32', [1], [1])] };
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
-
-function open(host: string, options: ConnectOptions = {}): InferenceClient {
-  const client = connect(`grpc://${host}`, { retries: 0, timeoutMs: 20_000, ...options });
-  closing.push(() => {
-    client.close();
-  });
-  return client;
-}
-
-async function peer(...args: Parameters<typeof startPeer>): Promise<Peer> {
-  const started = await startPeer(...args);
-  closing.push(() => started.close());
-  return started;
-}
-
-async function socketPeer(talk: (socket: Socket) => void): Promise<string> {
-  const started = await startSocketPeer(talk);
-  closing.push(() => started.close());
-  return started.host;
-}
-
-function failureOf(call: Promise<unknown>): Promise<InferenceError> {
-  return call.then(
-    () => {
-      throw new Error('expected a failure');
-    },
-    (thrown: unknown) => thrown as InferenceError,
-  );
-}
+import { ANSWER, closeLater, failureOf, framed, ONE, open, peer, reply, SETTINGS, socketPeer } from './grpc-peer.ts';
 
 function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
   const bytes = Buffer.alloc(HTTP2_HEAD_BYTES + payload.length);
@@ -144,7 +108,7 @@ async function call(host: string, timing: ConstructorParameters<typeof GrpcChann
     { address: new URL(`grpc://${host}`), authority: undefined, isBinary: true, maxResponseBytes: 1e6, maxConnections: 1, tls: {} },
     timing,
   );
-  closing.push(() => {
+  closeLater(() => {
     channel.close();
   });
   const body = Buffer.concat([Buffer.alloc(HTTP2_HEAD_BYTES), framed(Buffer.alloc(0))]);

@@ -3,46 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
-import { connect, tensor, type ConnectOptions, type InferenceClient, type InferenceError } from '../../../src/client/index.ts';
+import { describe, expect, it } from 'vitest';
+import { connect } from '../../../src/client/index.ts';
 import { until } from '../../support/until.ts';
-import { reply, startPeer, startSocketPeer, type Peer } from './grpc-peer.ts';
-
-const ONE = { inputs: [tensor('x', 'FP32', [1], [1])] };
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
-
-function open(host: string, options: ConnectOptions = {}): InferenceClient {
-  const client = connect(`grpc://${host}`, { retries: 0, timeoutMs: 20_000, ...options });
-  closing.push(() => {
-    client.close();
-  });
-  return client;
-}
-
-async function peer(...args: Parameters<typeof startPeer>): Promise<Peer> {
-  const started = await startPeer(...args);
-  closing.push(() => started.close());
-  return started;
-}
-
-async function socketPeer(talk: () => void): Promise<string> {
-  const started = await startSocketPeer(talk);
-  closing.push(() => started.close());
-  return started.host;
-}
-
-function failureOf(call: Promise<unknown>): Promise<InferenceError> {
-  return call.then(
-    () => {
-      throw new Error('expected a failure');
-    },
-    (thrown: unknown) => thrown as InferenceError,
-  );
-}
+import { closeLater, failureOf, ONE, open, peer, reply, socketPeer } from './grpc-peer.ts';
 
 function answerAll(stream: ServerHttp2Stream): void {
   reply(stream);
@@ -168,7 +132,7 @@ describe('leaving', () => {
 describe('over TLS', () => {
   it('trusts a private authority, and nobody else without it', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'kserve-node-grpcs-'));
-    closing.push(() => {
+    closeLater(() => {
       rmSync(dir, { recursive: true });
     });
     const run = (args: string): Buffer => execFileSync('openssl', args.split(' '), { cwd: dir, stdio: 'pipe' });
@@ -180,7 +144,7 @@ describe('over TLS', () => {
     const server = await peer(answerAll, { tls: { key: read('key.pem'), cert: read('cert.pem') } });
     const trusting = connect(`grpcs://${server.host}`, { tls: { ca: read('ca.pem') }, retries: 0 });
     const wary = connect(`grpcs://${server.host}`, { retries: 3 });
-    closing.push(() => {
+    closeLater(() => {
       trusting.close();
       wary.close();
     });

@@ -8,7 +8,55 @@ import {
   type Settings,
 } from 'node:http2';
 import { createServer as createSocketServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { encodeModelInferResponse, encodeHttp2Settings, FRAME_HEADER_BYTES, writeFrameHeader } from '../../../src/codec/index.ts';
+import { afterEach } from 'vitest';
+import { connect, tensor, type ConnectOptions, type InferenceClient, type InferenceError } from '../../../src/client/index.ts';
+import { encodeHttp2Settings, FRAME_HEADER_BYTES, writeFrameHeader } from '../../../src/codec/index.ts';
+import { encodeModelInferResponse } from '../../support/proto-messages.ts';
+
+/** The smallest request. */
+export const ONE = { inputs: [tensor('x', 'FP32', [1], [1])] };
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+/** Runs when the test is over, in reverse order. */
+export function closeLater(close: () => unknown): void {
+  closing.push(close);
+}
+
+/** A client that tries once, closed when the test is over. */
+export function open(host: string, options: ConnectOptions = {}): InferenceClient {
+  const client = connect(`grpc://${host}`, { retries: 0, timeoutMs: 20_000, ...options });
+  closeLater(() => {
+    client.close();
+  });
+  return client;
+}
+
+/** `startPeer` until the test is over. */
+export async function peer(...args: Parameters<typeof startPeer>): Promise<Peer> {
+  const started = await startPeer(...args);
+  closeLater(() => started.close());
+  return started;
+}
+
+/** `startSocketPeer` until the test is over, by its `host:port`. */
+export async function socketPeer(talk: (socket: Socket) => void): Promise<string> {
+  const started = await startSocketPeer(talk);
+  closeLater(() => started.close());
+  return started.host;
+}
+
+export function failureOf(call: Promise<unknown>): Promise<InferenceError> {
+  return call.then(
+    () => {
+      throw new Error('expected a failure');
+    },
+    (thrown: unknown) => thrown as InferenceError,
+  );
+}
 
 export interface Peer {
   /** `host:port`. */
@@ -66,7 +114,7 @@ export async function startPeer(answer: (stream: ServerHttp2Stream, message: Buf
 }
 
 /** A server that is fed by hand: `talk` has each connection. */
-export async function startSocketPeer(talk: (socket: Socket) => void): Promise<{ readonly host: string; close(): Promise<void> }> {
+async function startSocketPeer(talk: (socket: Socket) => void): Promise<{ readonly host: string; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
   const server = createSocketServer((socket) => {
     sockets.add(socket);

@@ -48,9 +48,7 @@ class FakeServer {
 }
 
 async function untilServing(host: FakeHost): Promise<void> {
-  await vi.waitFor(() => {
-    expect(host.messages).toContain('Serving');
-  });
+  await expect.poll(() => host.messages).toContain('Serving');
 }
 
 describe('runServe', () => {

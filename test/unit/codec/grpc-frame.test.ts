@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeModelInferResponse, FRAME_HEADER_BYTES, frameFlag, frameLength, writeFrameHeader } from '../../../src/codec/index.ts';
+import { FRAME_HEADER_BYTES, frameFlag, frameLength, writeFrameHeader } from '../../../src/codec/index.ts';
 import type { InferResponse } from '../../../src/core/infer.ts';
+import { encodeModelInferResponse } from '../../support/proto-messages.ts';
 
 describe('the header of a gRPC frame', () => {
   it('of any length comes back from anywhere in the bytes', () => {

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeModelInferRequest, decodeModelInferResponse, encodeModelInferRequest, peekModelInferRequest } from '../../../src/codec/v2-proto.ts';
+import { decodeModelInferResponse, encodeModelInferRequest, peekModelInferRequest } from '../../../src/codec/v2-proto.ts';
 import { INTEGER_RANGE } from '../../../src/core/datatype.ts';
 import { isServingError } from '../../../src/core/errors.ts';
 import type { TensorData } from '../../../src/core/tensor.ts';
+import { decodeModelInferRequest } from '../../support/proto-messages.ts';
 import { FIELDS, fp32, handwritten, wireRequest, wireResponse } from './v2-proto-oracle.ts';
 
 describe('bad bytes', () => {

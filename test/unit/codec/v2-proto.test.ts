@@ -1,16 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  decodeModelInferRequest,
-  decodeModelInferResponse,
-  encodeModelInferRequest,
-  encodeModelInferResponse,
-  peekModelInferRequest,
-} from '../../../src/codec/v2-proto.ts';
+import { decodeModelInferResponse, encodeModelInferRequest, peekModelInferRequest } from '../../../src/codec/v2-proto.ts';
 import { DATATYPES, type Datatype } from '../../../src/core/datatype.ts';
 import type { InferRequest, InferResponse } from '../../../src/core/infer.ts';
 import { allocateData, createParameters, type Parameters, type Tensor, type TensorData } from '../../../src/core/tensor.ts';
 import { bytesFromElements, bytesFromStrings, tensorFromBytes, tensorToBytes } from '../../../src/core/tensor-bytes.ts';
+import { decodeModelInferRequest, encodeModelInferResponse } from '../../support/proto-messages.ts';
 import { FIELDS, fp32, handwritten, plainElements, plainRequest, plainResponse, TYPED, wireRequest, wireResponse } from './v2-proto-oracle.ts';
 
 /** Elements again as a comparable list, with NaN and -0 told apart. */

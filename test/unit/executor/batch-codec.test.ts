@@ -108,7 +108,7 @@ describe('batches and results', () => {
       body: { contentType: 'image/png', bytes: Buffer.from('not a multiple of eight') },
     };
     const headers = { 'x-a': 'ä', absent: undefined };
-    const member = memberOf(one, signal, { verb: 'explain', id: 'r1', protocol: 'v1-rest', headers, deadline: performance.now() + 5000 });
+    const member = memberOf(one, signal, { verb: 'explain', id: 'r1', protocol: 'v1-rest', headers, deadline: performance.now() + 60_000 });
     const other = new AbortController().signal;
     const { members } = decodeBatch(cross(encodeBatch([member, member], true)), () => other);
     for (const { verb, ctx, request, signal } of members) {
@@ -120,8 +120,8 @@ describe('batches and results', () => {
       });
       expect(signal).toBe(other);
       expect(ctx.signal).toBe(other);
-      expect(ctx.deadline - performance.now()).toBeGreaterThan(4000);
-      expect(ctx.deadline - performance.now()).toBeLessThanOrEqual(5000);
+      expect(ctx.deadline - performance.now()).toBeGreaterThan(30_000);
+      expect(ctx.deadline - performance.now()).toBeLessThanOrEqual(60_000);
       expect(request.body?.contentType).toBe('image/png');
       expect(Buffer.from(request.body!.bytes).toString()).toBe('not a multiple of eight');
       expect(request.inputs[0]?.data).toEqual(new Int8Array([1, 2, 3]));

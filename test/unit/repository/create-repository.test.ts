@@ -116,7 +116,7 @@ describe('start', () => {
     const { executors, start } = setUp(['a/model.onnx', 'b/model.onnx'], { isolation: 'inline' });
     await start();
     expect(executors).toHaveLength(1);
-    expect(executors[0]?.loads.map(({ spec }) => spec.modelName)).toEqual(['a', 'b']);
+    expect(executors[0]?.loads.map(({ spec }) => spec.modelName).sort()).toEqual(['a', 'b']);
   });
 
   it('serves the highest version only', async () => {

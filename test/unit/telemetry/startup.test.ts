@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Startup } from '../../../src/telemetry/index.ts';
 
 describe('Startup', () => {
@@ -25,5 +25,60 @@ describe('Startup', () => {
       ['main', 1],
       ['listening', 2],
     ]);
+  });
+
+  describe('what waits for its end', () => {
+    beforeEach(() => {
+      vi.useFakeTimers();
+    });
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    const ask = (startup: Startup): string[] => {
+      const seen: string[] = [];
+      for (const name of ['first', 'second']) void startup.quiet().then(() => seen.push(name));
+      void startup.answered().then(() => seen.push('answered'));
+      return seen;
+    };
+
+    it('follows the first answer, when that is written, in the order of asking', async () => {
+      const startup = new Startup();
+      const seen = ask(startup);
+      startup.reached('listening');
+      startup.reached('answer');
+      await Promise.resolve();
+      expect(seen).toEqual([]);
+      await vi.advanceTimersByTimeAsync(2);
+      expect(seen).toEqual(['first', 'second', 'answered']);
+    });
+
+    it('follows each in a task of its own', async () => {
+      const startup = new Startup();
+      ask(startup);
+      startup.reached('answer');
+      expect(vi.getTimerCount()).toBe(3);
+    });
+
+    it('is quiet 100 ms after the ports are open when nobody asks, without an answer', async () => {
+      const startup = new Startup();
+      const seen = ask(startup);
+      startup.reached('listening');
+      await vi.advanceTimersByTimeAsync(99);
+      expect(seen).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(seen).toEqual(['first', 'second']);
+      startup.reached('answer');
+      await vi.advanceTimersByTimeAsync(2);
+      expect(seen).toEqual(['first', 'second', 'answered']);
+    });
+
+    it('holds for one who asks late, too', async () => {
+      const startup = new Startup();
+      startup.reached('answer');
+      const seen = ask(startup);
+      await vi.advanceTimersByTimeAsync(2);
+      expect(seen).toEqual(['first', 'second', 'answered']);
+    });
   });
 });

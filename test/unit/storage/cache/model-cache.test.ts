@@ -25,6 +25,24 @@ async function obtain(cache: ModelCache, download: FakeDownload): Promise<Cached
   return files;
 }
 
+/** Its next fetch begins, and goes on when it is let go. */
+function hold(download: FakeDownload): { readonly began: Promise<void>; readonly go: () => void } {
+  let go = (): void => undefined;
+  const held = new Promise<void>((resolve) => (go = resolve));
+  const began = new Promise<void>((resolve) => {
+    download.onFetch = () => {
+      resolve();
+      return held;
+    };
+  });
+  return {
+    began,
+    go: () => {
+      go();
+    },
+  };
+}
+
 function inside(folder: string): string[] {
   return readdirSync(join(dir, readdirSync(dir)[0] ?? '', folder));
 }
@@ -68,17 +86,10 @@ describe('a model cache', () => {
 
   it('lets one fetch while the others wait for it', async () => {
     const download = new FakeDownload(FILES);
-    let go = (): void => undefined;
-    const held = new Promise<void>((resolve) => (go = resolve));
-    let began = (): void => undefined;
-    const fetching = new Promise<void>((resolve) => (began = resolve));
-    download.onFetch = async () => {
-      began();
-      await held;
-    };
+    const { began, go } = hold(download);
     const caches = await Promise.all([open(), open(), open()]);
     const obtained = caches.map((cache) => obtain(cache, download));
-    await fetching;
+    await began;
     go();
     const files = await Promise.all(obtained);
     expect([download.fetches, files.filter(({ isHit }) => isHit).length]).toEqual([1, 2]);
@@ -100,17 +111,10 @@ describe('a model cache', () => {
   it('gives up waiting when it is told to stop', async () => {
     const stop = new AbortController();
     const download = new FakeDownload(FILES);
-    let go = (): void => undefined;
-    const held = new Promise<void>((resolve) => (go = resolve));
-    let began = (): void => undefined;
-    const fetching = new Promise<void>((resolve) => (began = resolve));
-    download.onFetch = async () => {
-      began();
-      await held;
-    };
+    const { began, go } = hold(download);
     const cache = await open();
     const first = obtain(cache, download);
-    await fetching;
+    await began;
     const waiting = cache.obtain(download, stop.signal);
     stop.abort(new Error('told to stop'));
     await expect(waiting).rejects.toThrow('told to stop');
