@@ -10,7 +10,6 @@ const LONGEST_KNOWN_BLOCK = 512;
 
 /** RFC 9110 section 5.6.2, without the upper case that HTTP/2 does not have. */
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-// eslint-disable-next-line no-control-regex
 const NO_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
 
 const REQUEST_PSEUDO_HEADERS: ReadonlySet<string> = new Set([':method', ':scheme', ':path', ':authority']);

@@ -50,8 +50,7 @@ export class Wire {
         failed(thrown);
         return;
       }
-      // Much of it would wait for the collector.
-      if (!this.isKept && chunk.length === chunk.buffer.byteLength) releaseBuffer(chunk.buffer);
+      this.#giveBack(chunk);
     });
     const destroy = (): void => {
       socket.destroy();
@@ -85,5 +84,10 @@ export class Wire {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  /** Much of it would wait for the collector. */
+  #giveBack(chunk: Buffer): void {
+    if (!this.isKept && chunk.length === chunk.buffer.byteLength) releaseBuffer(chunk.buffer);
   }
 }

@@ -13,6 +13,8 @@ import {
 } from '../../../../src/codec/index.ts';
 import { SILENT_LOGGER } from '../../../../src/core/context.ts';
 import { Http2Connection, type StreamHandler } from '../../../../src/protocol/http2/connection.ts';
+import { encodeHeaders } from '../../../../src/protocol/http2/header-block.ts';
+import type { RequestHeaders } from '../../../../src/protocol/http2/request-head.ts';
 import { ServerStream, type StreamOwner } from '../../../../src/protocol/http2/stream.ts';
 
 export interface Frame {
@@ -140,3 +142,42 @@ export function loneStream(owner: Partial<StreamOwner> = {}): ServerStream {
   const ignore = (): void => undefined;
   return new ServerStream(1, { sendHeaders: ignore, send: ignore, answer: ignore, reset: ignore, consumed: ignore, ...owner });
 }
+
+export const OK = encodeHeaders({ ':status': 200 });
+export const TRAILERS = encodeHeaders({ 'grpc-status': 0 });
+export const FRAME_BYTES = 16_384;
+
+export interface Request {
+  readonly stream: ServerStream;
+  readonly headers: RequestHeaders;
+  body: string;
+  hasEnded: boolean;
+  /** Undefined as long as it is open. */
+  isWhole?: boolean;
+}
+
+/** Keeps what comes. */
+export function recording(requests: Request[], isCopied = true): StreamHandler {
+  return (stream, head) => {
+    const request: Request = { stream, headers: head, body: '', hasEnded: false };
+    requests.push(request);
+    stream.listener = {
+      data: (bytes) => {
+        request.body += bytes.toString('latin1');
+        return isCopied;
+      },
+      ended: () => (request.hasEnded = true),
+      closed: (isWhole) => {
+        if (request.isWhole !== undefined) throw new Error('closed twice');
+        request.isWhole = isWhole;
+      },
+    };
+  };
+}
+
+export async function start(settings: readonly (readonly [number, number])[] = []): Promise<{ client: Client; requests: Request[] }> {
+  const requests: Request[] = [];
+  return { client: await new Client(recording(requests)).greet(settings), requests };
+}
+
+export const END = FrameFlag.endHeaders | FrameFlag.endStream;
