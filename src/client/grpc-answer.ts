@@ -22,7 +22,7 @@ interface Head {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** By the arrays of `Http2Headers`, which are the same ones again and again. */
+/** By the arrays of `KnownBlocks`, which are the same ones again and again. */
 const KNOWN_HEADS = new WeakMap<readonly string[], Head>();
 
 /** Of the answer's encoding, which ends here. */

@@ -1,23 +1,27 @@
 import type { Socket } from 'node:net';
 import {
+  encodeHttp2Frame,
   encodeHttp2Numbers,
   encodeHttp2Settings,
   ErrorCode,
   FrameFlag,
   FrameType,
   HTTP2_HEAD_BYTES,
+  http2Head,
   HTTP2_MAX,
   HTTP2_PREFACE,
   HTTP2_WINDOW_BYTES,
   Http2FrameReader,
+  Http2HeaderBlocks,
   readUint32,
   Setting,
+  unpadded,
 } from '../codec/index.ts';
 import { connectionError } from './connection-error.ts';
-import { Http2Headers, unpadded } from './http2-headers.ts';
-import { http2Head, Http2Outbox, type OutgoingMessage } from './http2-outbox.ts';
+import { Http2Outbox, type OutgoingMessage } from './http2-outbox.ts';
 import { Http2Liveness, type LivenessTiming } from './http2-liveness.ts';
 import { InferenceError, messageOf } from './inference-error.ts';
+import { KnownBlocks } from './known-blocks.ts';
 import { GatheredWriter } from '../core/gathered-writer.ts';
 
 /** What hears of a stream. After `isEnd`, `reset` or `lost` it hears nothing more. */
@@ -58,6 +62,8 @@ const STREAM_WINDOW = 2 ** 24;
 const CONNECTION_WINDOW = 2 ** 30;
 /** Calls on one connection, also where the server names no limit. */
 const MOST_STREAMS = 1000;
+/** Of one header block. */
+const MOST_HEADER_BYTES = 65_536;
 /** Answers to PING and SETTINGS that the server does not take. */
 const MOST_UNTAKEN = 10_000;
 
@@ -68,7 +74,7 @@ export class Http2Connection {
   readonly #handlers: ConnectionHandlers;
   readonly #writer: GatheredWriter;
   readonly #liveness: Http2Liveness;
-  readonly #headers: Http2Headers;
+  readonly #headers: Http2HeaderBlocks;
   readonly #outbox: Http2Outbox;
   readonly #streams = new Map<number, OutgoingStream>();
   readonly #connectTimer: NodeJS.Timeout;
@@ -86,14 +92,15 @@ export class Http2Connection {
     this.#handlers = handlers;
     this.#writer = new GatheredWriter(socket);
     this.#outbox = new Http2Outbox(this.#writer);
-    this.#headers = new Http2Headers((id, headers, isEnd) => {
-      this.#takeHeaders(id, headers, isEnd);
+    const known = new KnownBlocks();
+    this.#headers = new Http2HeaderBlocks(MOST_HEADER_BYTES, (id, block, isEnd) => {
+      this.#takeHeaders(id, known.decode(block), isEnd);
     });
     this.#liveness = new Http2Liveness(
       timing,
       () => this.#streams.size > 0,
       () => {
-        this.#writer.push(frame(FrameType.ping, 0, PING));
+        this.#writer.push(encodeHttp2Frame(FrameType.ping, 0, 0, PING));
       },
       (silentMs) => {
         this.#fail(`no sign of life for ${silentMs} ms`, true);
@@ -194,7 +201,7 @@ export class Http2Connection {
         if ((flags & FrameFlag.ack) === 0) this.#takeSettings(payload);
         return;
       case FrameType.ping:
-        if ((flags & FrameFlag.ack) === 0) this.#control(frame(FrameType.ping, FrameFlag.ack, payload.subarray(0, PING.length)));
+        if ((flags & FrameFlag.ack) === 0) this.#control(encodeHttp2Frame(FrameType.ping, FrameFlag.ack, 0, payload.subarray(0, PING.length)));
         return;
       case FrameType.goAway:
         this.#takeGoAway(payload);
@@ -339,11 +346,6 @@ export class Http2Connection {
 }
 
 const PING = Buffer.alloc(8);
-
-/** Of the connection itself. */
-function frame(type: number, flags: number, payload: Buffer): Buffer {
-  return Buffer.concat([http2Head(payload.length, type, flags, 0), payload]);
-}
 
 function notHttp2(chunk: Buffer): string {
   return `expected HTTP/2, got "${printable(chunk.toString('latin1', 0, 30))}"`;

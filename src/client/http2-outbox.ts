@@ -1,4 +1,13 @@
-import { FrameFlag, FrameType, HTTP2_FRAME_BYTES, HTTP2_HEAD_BYTES, HTTP2_MAX, HTTP2_WINDOW_BYTES, writeHttp2Head } from '../codec/index.ts';
+import {
+  FrameFlag,
+  FrameType,
+  HTTP2_FRAME_BYTES,
+  HTTP2_HEAD_BYTES,
+  HTTP2_MAX,
+  HTTP2_WINDOW_BYTES,
+  http2Head,
+  writeHttp2Head,
+} from '../codec/index.ts';
 import type { GatheredWriter } from '../core/gathered-writer.ts';
 
 /** A request on its way out; the rest of its message belongs to the outbox. */
@@ -106,10 +115,4 @@ export class Http2Outbox {
     }
     this.forget(message);
   }
-}
-
-export function http2Head(length: number, type: number, flags: number, stream: number): Buffer {
-  const bytes = Buffer.allocUnsafe(HTTP2_HEAD_BYTES);
-  writeHttp2Head(bytes, 0, length, type, flags, stream);
-  return bytes;
 }

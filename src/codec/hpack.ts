@@ -2,9 +2,10 @@ import { ServingError } from '../core/errors.ts';
 import { decodeHuffman } from './hpack-huffman.ts';
 
 /**
- * HTTP/2's header compression (RFC 7541) without a dynamic table: who announces SETTINGS_HEADER_TABLE_SIZE 0 gets blocks that mean the same wherever they
- * stand, and sends blocks that change nothing at the peer's. Text is one character a byte.
+ * HTTP/2's header compression (RFC 7541). What is written here changes nothing at the peer's; what is read may refer to a dynamic table, unless
+ * SETTINGS_HEADER_TABLE_SIZE 0 was announced: then blocks mean the same wherever they stand. Text is one character a byte.
  */
+export const OK_STATUS = 0x88;
 export const POST_METHOD = 0x83;
 export const HTTP_SCHEME = 0x86;
 export const HTTPS_SCHEME = 0x87;
@@ -24,37 +25,114 @@ const STATIC_TABLE: readonly (readonly [name: string, value: string])[] = (
     return blank < 0 ? [entry, ''] : [entry.slice(0, blank), entry.slice(blank + 1)];
   });
 
-/** Names and values in turn. Throws ServingError invalid_request for what is no block, or refers to a dynamic table. */
-export function decodeHeaderBlock(block: Uint8Array): string[] {
-  return new BlockReader(block).read();
+/** What RFC 7541 counts for an entry beside its text (section 4.1). */
+const ENTRY_BYTES = 32;
+
+/** The dynamic table of a connection's reader (RFC 7541 section 2.3.2). */
+export class HeaderTable {
+  /** Goes up whenever an index may have changed its meaning. */
+  version = 0;
+  readonly #offeredBytes: number;
+  /** The youngest last. */
+  readonly #entries: (readonly [name: string, value: string])[] = [];
+  #maxBytes: number;
+  #bytes = 0;
+
+  /** `offeredBytes`: SETTINGS_HEADER_TABLE_SIZE, or what holds without it. */
+  constructor(offeredBytes: number) {
+    this.#offeredBytes = offeredBytes;
+    this.#maxBytes = offeredBytes;
+  }
+
+  /** 1 is the youngest. */
+  at(index: number): readonly [name: string, value: string] | undefined {
+    return this.#entries[this.#entries.length - index];
+  }
+
+  /** An entry larger than the table empties it. */
+  add(name: string, value: string): void {
+    this.version++;
+    this.#bytes += name.length + value.length + ENTRY_BYTES;
+    this.#entries.push([name, value]);
+    this.#evict();
+  }
+
+  /** False for more than was offered. */
+  resize(bytes: number): boolean {
+    if (bytes > this.#offeredBytes) return false;
+    this.version++;
+    this.#maxBytes = bytes;
+    this.#evict();
+    return true;
+  }
+
+  #evict(): void {
+    while (this.#bytes > this.#maxBytes) {
+      const oldest = this.#entries.shift();
+      if (oldest === undefined) return;
+      this.#bytes -= oldest[0].length + oldest[1].length + ENTRY_BYTES;
+    }
+  }
+}
+
+/**
+ * Names and values in turn. `table` is the connection's, which the block may change; without one none was offered. Undefined for more than `maxBytes` of headers, as
+ * HTTP/2 counts them: the table is up to date all the same. Throws ServingError invalid_request for what is no block.
+ */
+export function decodeHeaderBlock(block: Uint8Array): string[];
+export function decodeHeaderBlock(block: Uint8Array, table: HeaderTable, maxBytes: number): string[] | undefined;
+export function decodeHeaderBlock(block: Uint8Array, table = new HeaderTable(0), maxBytes = Infinity): string[] | undefined {
+  return new BlockReader(block, table, maxBytes).read();
 }
 
 class BlockReader {
   readonly #bytes: Uint8Array;
+  readonly #table: HeaderTable;
+  readonly #headers: string[] = [];
+  /** What more of the list may be. */
+  #room: number;
   #at = 0;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, table: HeaderTable, maxBytes: number) {
     this.#bytes = bytes;
+    this.#table = table;
+    this.#room = maxBytes;
   }
 
-  read(): string[] {
-    const headers: string[] = [];
+  read(): string[] | undefined {
+    let mayResize = true;
     while (this.#at < this.#bytes.length) {
       const first = this.#bytes[this.#at] ?? 0;
-      if ((first & 0x80) !== 0) headers.push(...this.#entry(this.#integer(7)));
-      else if ((first & 0xe0) === 0x20) {
-        if (this.#integer(5) !== 0) throw malformed('it enlarges a dynamic table that was not offered');
-      } else {
-        // With incremental indexing (6 bits), without or never (4): nothing is kept either way.
-        const index = this.#integer((first & 0x40) !== 0 ? 6 : 4);
-        headers.push(index === 0 ? this.#string() : this.#entry(index)[0], this.#string());
+      if ((first & 0xe0) === 0x20) {
+        if (!mayResize) throw malformed('the size of the dynamic table changes in the middle');
+        if (!this.#table.resize(this.#integer(5))) throw malformed('it enlarges a dynamic table beyond what was offered');
+        continue;
       }
+      mayResize = false;
+      if ((first & 0x80) !== 0) {
+        const [name, value] = this.#entry(this.#integer(7));
+        this.#add(name, value);
+        continue;
+      }
+      // With incremental indexing (6 bits), without or never (4).
+      const isKept = (first & 0x40) !== 0;
+      const index = this.#integer(isKept ? 6 : 4);
+      const name = index === 0 ? this.#string() : this.#entry(index)[0];
+      const value = this.#string();
+      this.#add(name, value);
+      if (isKept) this.#table.add(name, value);
     }
-    return headers;
+    return this.#room < 0 ? undefined : this.#headers;
   }
 
-  #entry(index: number): readonly [string, string] {
-    const entry = STATIC_TABLE[index - 1];
+  /** A few bytes may stand for many kilobytes: beyond the limit nothing is collected. */
+  #add(name: string, value: string): void {
+    this.#room -= name.length + value.length + ENTRY_BYTES;
+    if (this.#room >= 0) this.#headers.push(name, value);
+  }
+
+  #entry(index: number): readonly [name: string, value: string] {
+    const entry = STATIC_TABLE[index - 1] ?? this.#table.at(index - STATIC_TABLE.length);
     if (entry === undefined) throw malformed(`there is no entry ${index}`);
     return entry;
   }

@@ -12,6 +12,10 @@ export const HTTP2_PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 
 /** Largest payload until SETTINGS say otherwise; also the least that a peer must take. */
 export const HTTP2_FRAME_BYTES = 16_384;
+/** No SETTINGS may say more. */
+export const HTTP2_MOST_FRAME_BYTES = 2 ** 24 - 1;
+/** Of the peer's header table until SETTINGS say otherwise. */
+export const HTTP2_TABLE_BYTES = 4096;
 /** Of a stream and of the connection until SETTINGS or WINDOW_UPDATE say otherwise. */
 export const HTTP2_WINDOW_BYTES = 65_535;
 /** Of windows and of stream numbers. */
@@ -32,19 +36,38 @@ export const FrameType = {
 
 export const FrameFlag = { endStream: 0x1, ack: 0x1, endHeaders: 0x4, padded: 0x8, priority: 0x20 } as const;
 
-export const Setting = { headerTableSize: 1, enablePush: 2, maxConcurrentStreams: 3, initialWindowSize: 4, maxFrameSize: 5 } as const;
+export const Setting = {
+  headerTableSize: 1,
+  enablePush: 2,
+  maxConcurrentStreams: 3,
+  initialWindowSize: 4,
+  maxFrameSize: 5,
+  maxHeaderListSize: 6,
+} as const;
 
 export const ErrorCode = {
   noError: 0,
   protocolError: 1,
   internalError: 2,
   flowControlError: 3,
+  streamClosed: 5,
   frameSizeError: 6,
   refusedStream: 7,
   cancel: 8,
+  compressionError: 9,
   enhanceYourCalm: 11,
   inadequateSecurity: 12,
 } as const;
+
+/** What ends a connection, and the code that says so. */
+export class Http2Error extends Error {
+  readonly code: number;
+
+  constructor(message: string, code: number = ErrorCode.protocolError) {
+    super(message);
+    this.code = code;
+  }
+}
 
 export function writeHttp2Head(target: Uint8Array, at: number, length: number, type: number, flags: number, stream: number): void {
   target[at] = length >>> 16;
@@ -55,6 +78,13 @@ export function writeHttp2Head(target: Uint8Array, at: number, length: number, t
   writeUint32(target, at + 5, stream);
 }
 
+/** What stands before a payload that is written by itself. */
+export function http2Head(length: number, type: number, flags: number, stream: number): Buffer {
+  const bytes = Buffer.allocUnsafe(HTTP2_HEAD_BYTES);
+  writeHttp2Head(bytes, 0, length, type, flags, stream);
+  return bytes;
+}
+
 /** A frame whose payload is 32-bit numbers: WINDOW_UPDATE, RST_STREAM, GOAWAY without words. */
 export function encodeHttp2Numbers(type: number, stream: number, ...numbers: readonly number[]): Buffer {
   const frame = Buffer.allocUnsafe(HTTP2_HEAD_BYTES + 4 * numbers.length);
@@ -63,6 +93,24 @@ export function encodeHttp2Numbers(type: number, stream: number, ...numbers: rea
     writeUint32(frame, HTTP2_HEAD_BYTES + 4 * index, number);
   });
   return frame;
+}
+
+/** A frame of that payload, which is copied. */
+export function encodeHttp2Frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(HTTP2_HEAD_BYTES + payload.length);
+  writeHttp2Head(frame, 0, payload.length, type, flags, stream);
+  frame.set(payload, HTTP2_HEAD_BYTES);
+  return frame;
+}
+
+/** The payload of DATA or HEADERS without padding and the `before` bytes of priority (RFC 9113 sections 6.1 and 6.2). Throws Http2Error for more padding than there is. */
+export function unpadded(flags: number, payload: Buffer, before: number): Buffer {
+  const isPadded = (flags & FrameFlag.padded) !== 0;
+  if (!isPadded && before === 0) return payload;
+  const from = before + (isPadded ? 1 : 0);
+  const to = payload.length - (isPadded ? (payload[0] ?? 0) : 0);
+  if (from > to) throw new Http2Error('padding is longer than its frame');
+  return payload.subarray(from, to);
 }
 
 export function encodeHttp2Settings(settings: readonly (readonly [id: number, value: number])[]): Buffer {
@@ -95,21 +143,34 @@ export type TakeHttp2Frame = (type: number, flags: number, stream: number, paylo
 /**
  * Cuts a byte stream into frames. Chunks belong to the reader from `push` on: payloads are views of them, and only a frame that comes in pieces is copied.
  * `push` throws ServingError payload_too_large on a frame above the limit, which bounds what is kept.
+ *
+ * With `cutsData` no DATA is copied: of a frame in pieces each piece is given as a frame, END_STREAM with the last, which means the same. Padded ones stay whole.
  */
 export class Http2FrameReader {
   readonly #maxBytes: number;
+  readonly #cutsData: boolean;
   #partial: Buffer | undefined;
   #filled = 0;
+  /** What is still to come of a DATA frame that is given in pieces. */
+  #rest = 0;
+  #restFlags = 0;
+  #restStream = 0;
 
-  constructor(maxBytes = HTTP2_FRAME_BYTES) {
+  constructor(maxBytes = HTTP2_FRAME_BYTES, cutsData = false) {
     this.#maxBytes = maxBytes;
+    this.#cutsData = cutsData;
   }
 
   push(chunk: Buffer, take: TakeHttp2Frame): void {
     let at = this.#partial === undefined ? 0 : this.#fill(chunk, take);
+    if (this.#rest > 0) at = this.#giveRest(chunk, at, take);
     while (chunk.length - at >= HTTP2_HEAD_BYTES) {
       const end = at + HTTP2_HEAD_BYTES + this.#length(chunk, at);
-      if (end > chunk.length) break;
+      if (end > chunk.length) {
+        if (!this.#isCut(chunk, at)) break;
+        this.#giveRest(chunk, this.#begin(chunk, at), take);
+        return;
+      }
       this.#give(chunk, at, end, take);
       at = end;
     }
@@ -136,6 +197,11 @@ export class Http2FrameReader {
       const length = this.#length(partial, 0);
       if (partial.length === HTTP2_HEAD_BYTES && length > 0) {
         // Only the head was known before.
+        if (this.#isCut(partial, 0)) {
+          this.#partial = undefined;
+          this.#begin(partial, 0);
+          return at;
+        }
         this.#partial = Buffer.allocUnsafe(HTTP2_HEAD_BYTES + length);
         this.#partial.set(partial, 0);
         continue;
@@ -144,6 +210,26 @@ export class Http2FrameReader {
       this.#give(partial, 0, partial.length, take);
     }
     return at;
+  }
+
+  #isCut(bytes: Buffer, at: number): boolean {
+    return this.#cutsData && bytes[at + 3] === FrameType.data && ((bytes[at + 4] ?? 0) & FrameFlag.padded) === 0;
+  }
+
+  /** Returns where the payload begins. */
+  #begin(bytes: Buffer, at: number): number {
+    this.#rest = this.#length(bytes, at);
+    this.#restFlags = bytes[at + 4] ?? 0;
+    this.#restStream = readUint32(bytes, at + 5) & HTTP2_MAX;
+    return at + HTTP2_HEAD_BYTES;
+  }
+
+  #giveRest(chunk: Buffer, at: number, take: TakeHttp2Frame): number {
+    const end = Math.min(chunk.length, at + this.#rest);
+    if (end === at) return at;
+    this.#rest -= end - at;
+    take(FrameType.data, this.#rest > 0 ? this.#restFlags & ~FrameFlag.endStream : this.#restFlags, this.#restStream, chunk.subarray(at, end));
+    return end;
   }
 
   #give(bytes: Buffer, at: number, end: number, take: TakeHttp2Frame): void {

@@ -4,8 +4,9 @@ export { FRAME_HEADER_BYTES, frameFlag, frameLength, writeFrameHeader } from './
 export { decodeBinaryValue, encodeBinaryValue, isBinaryKey, isMetadataKey, isMetadataText, splitBinaryValues } from './grpc-metadata.ts';
 export { decodeStatusMessage, encodeStatusMessage, STATUS_NAMES, statusCode, statusName, type StatusName } from './grpc-status.ts';
 export { decodeTimeout, encodeTimeout } from './grpc-timeout.ts';
-export { decodeHeaderBlock, headerBytes, HTTP_SCHEME, HTTPS_SCHEME, POST_METHOD, writeHeader } from './hpack.ts';
+export { decodeHeaderBlock, headerBytes, HeaderTable, HTTP_SCHEME, HTTPS_SCHEME, OK_STATUS, POST_METHOD, writeHeader } from './hpack.ts';
 export * from './http2-frame.ts';
+export { Http2HeaderBlocks } from './http2-header-blocks.ts';
 export { decodePredictRequest, type DecodePredictOptions, type PredictRequest } from './v1-request.ts';
 export { decodeOpenPredictRequest, decodePredictResponse, encodePredictRequest } from './v1-call.ts';
 export { encodePredictResponse, formOfAnswer, type PredictForm } from './v1-response.ts';

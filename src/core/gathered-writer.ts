@@ -7,6 +7,7 @@ const COPY_BYTES = 65_536;
 export class GatheredWriter {
   readonly #stream: Writable;
   readonly #written: (() => void) | undefined;
+  readonly #taken: (() => void) | undefined;
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #isScheduled = false;
@@ -15,10 +16,11 @@ export class GatheredWriter {
     this.flush();
   };
 
-  /** `written` is called after each write. */
-  constructor(stream: Writable, written?: () => void) {
+  /** `written` is called after each write, `taken` once the other side has what was written, or never will: as often, in the same order. */
+  constructor(stream: Writable, written?: () => void, taken?: () => void) {
     this.#stream = stream;
     this.#written = written;
+    this.#taken = taken;
   }
 
   /** Bytes that the other side has not taken yet. */
@@ -47,8 +49,9 @@ export class GatheredWriter {
     if (!stream.writable) return;
     const taken =
       done === undefined
-        ? undefined
+        ? this.#taken
         : (error?: Error | null): void => {
+            this.#taken?.();
             if (error === undefined || error === null) done();
           };
     if (chunks.length === 1) stream.write(only, taken);

@@ -1,7 +1,5 @@
-import type { Readable } from 'node:stream';
 import { ServingError, invalidRequest } from '../../core/errors.ts';
-import { releaseBuffer } from '../../core/release.ts';
-import { ByteSink, ownsItsBuffer } from './byte-sink.ts';
+import { ByteSink } from './byte-sink.ts';
 import { createInflater, parseContentCoding, type ContentCoding, type Inflater } from './inflate.ts';
 
 export interface BodyLimits {
@@ -9,6 +7,12 @@ export interface BodyLimits {
   readonly maxBodyBytes: number;
   /** Longest wait for the next bytes of a body. */
   readonly bodyTimeoutMs: number;
+}
+
+/** Where a body comes from. */
+export interface BodySource {
+  pause(): unknown;
+  resume(): unknown;
 }
 
 /** Bytes of a body taken before the event loop is given back. */
@@ -29,11 +33,13 @@ export function readBodyHead(headers: BodyHeaders, limits: BodyLimits): { readon
   return { coding, length };
 }
 
-/** Reads one body to its end. Owns the request's stream until `bytes` settles, which it does once; memory is bounded by the
- * limits. Its owner calls `watch`, which bounds the wait. */
+/**
+ * Reads one body to its end. Its owner hands over what comes, and calls `watch`, which bounds the wait; `bytes` settles once. Memory is bounded by the limits, and the
+ * source held back, until then.
+ */
 export class BodyReader {
   readonly bytes: Promise<Uint8Array>;
-  readonly #request: Readable;
+  readonly #source: BodySource;
   readonly #limits: BodyLimits;
   readonly #coding: ContentCoding;
   readonly #sink: ByteSink;
@@ -47,9 +53,9 @@ export class BodyReader {
   #reject: (error: ServingError) => void = () => undefined;
 
   /** `mayBorrow`: the bytes are read through `use` alone. */
-  constructor(request: Readable, headers: BodyHeaders, limits: BodyLimits, mayBorrow: boolean) {
+  constructor(source: BodySource, headers: BodyHeaders, limits: BodyLimits, mayBorrow: boolean) {
     const { coding, length } = readBodyHead(headers, limits);
-    this.#request = request;
+    this.#source = source;
     this.#limits = limits;
     this.#coding = coding;
     this.#sink = new ByteSink(coding === 'identity' ? length : undefined, mayBorrow);
@@ -57,8 +63,6 @@ export class BodyReader {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    request.on('data', this.#onData);
-    request.once('end', this.#onEnd);
   }
 
   /** Bytes of the body as they came over the wire. */
@@ -77,7 +81,7 @@ export class BodyReader {
   fail(error: ServingError): void {
     if (!this.#settle()) return;
     this.#sink.release();
-    this.#request.resume();
+    this.#source.resume();
     this.#reject(error);
   }
 
@@ -91,38 +95,42 @@ export class BodyReader {
     }
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  /** True when the chunk was copied, or nobody wants it. */
+  push(chunk: Buffer): boolean {
+    if (this.#isSettled) return true;
     this.#progressAt = performance.now();
     const { byteLength } = chunk;
     this.#received += byteLength;
     if (this.#received > this.#limits.maxBodyBytes) {
       this.fail(tooLarge(this.#limits.maxBodyBytes, 'more'));
-      return;
+      return true;
     }
     if (this.#coding === 'identity') {
-      // Node gives each chunk memory of its own: many megabytes of them would wait for a collection.
-      if (this.#sink.append(chunk) && ownsItsBuffer(chunk)) releaseBuffer(chunk.buffer);
+      const isCopied = this.#sink.append(chunk);
       this.#pauseNowAndThen(byteLength);
-      return;
+      return isCopied;
     }
     this.#inflater ??= this.#startInflating(this.#coding, chunk[0] ?? 0);
-    if (!this.#inflater.write(chunk)) this.#request.pause();
-  };
+    if (!this.#inflater.write(chunk)) this.#source.pause();
+    return false;
+  }
+
+  /** All of the body has come. */
+  end(): void {
+    if (this.#isSettled) return;
+    this.#isComplete = true;
+    if (this.#inflater !== undefined) this.#inflater.end();
+    else this.#finish();
+  }
 
   /** libuv reads up to 2 MiB from a socket before it looks at any other. */
   #pauseNowAndThen(bytes: number): void {
     this.#sinceTurn += bytes;
     if (this.#sinceTurn < TURN_BYTES) return;
     this.#sinceTurn = 0;
-    this.#request.pause();
-    setImmediate(() => this.#request.resume());
+    this.#source.pause();
+    setImmediate(() => this.#source.resume());
   }
-
-  readonly #onEnd = (): void => {
-    this.#isComplete = true;
-    if (this.#inflater !== undefined) this.#inflater.end();
-    else this.#finish();
-  };
 
   #startInflating(coding: Exclude<ContentCoding, 'identity'>, firstByte: number): Inflater {
     const inflater = createInflater(coding, firstByte);
@@ -130,7 +138,7 @@ export class BodyReader {
       if (this.#sink.length + chunk.byteLength > this.#limits.maxBodyBytes) this.fail(tooLarge(this.#limits.maxBodyBytes, 'more after inflating'));
       else if (!this.#isSettled) this.#sink.append(chunk);
     });
-    inflater.on('drain', () => this.#request.resume());
+    inflater.on('drain', () => this.#source.resume());
     inflater.once('end', () => {
       this.#finish();
     });
@@ -148,8 +156,6 @@ export class BodyReader {
   #settle(): boolean {
     if (this.#isSettled) return false;
     this.#isSettled = true;
-    this.#request.removeListener('data', this.#onData);
-    this.#request.removeListener('end', this.#onEnd);
     this.#inflater?.destroy();
     return true;
   }

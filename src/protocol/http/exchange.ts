@@ -4,7 +4,9 @@ import { ServingError } from '../../core/errors.ts';
 import type { HttpCall } from '../../core/http.ts';
 import { loggableRequestId } from '../../core/request-id.ts';
 import { StopSource } from '../../core/stop-signal.ts';
+import { releaseBuffer } from '../../core/release.ts';
 import { BodyReader, type BodyLimits } from './body-reader.ts';
+import { ownsItsBuffer } from './byte-sink.ts';
 import type { Connection, PendingExchange } from './connection.ts';
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
@@ -106,9 +108,17 @@ export class HttpExchange implements HttpCall, PendingExchange {
   #startReading(mayBorrow: boolean): BodyReader {
     if (this.#reader !== undefined) throw new ServingError('internal', 'Cannot read the body: it was read before');
     if (this.#hasLeft) throw clientLeft();
-    this.#reader = new BodyReader(this.request, this.headers, this.#limits, mayBorrow);
+    const reader = new BodyReader(this.request, this.headers, this.#limits, mayBorrow);
+    this.#reader = reader;
+    this.request.on('data', (chunk: Buffer) => {
+      // Node gives each chunk memory of its own: many megabytes of them would wait for a collection.
+      if (reader.push(chunk) && ownsItsBuffer(chunk)) releaseBuffer(chunk.buffer);
+    });
+    this.request.once('end', () => {
+      reader.end();
+    });
     if (this.expectsContinue) this.response.writeContinue();
-    return this.#reader;
+    return reader;
   }
 
   /** The client sends its body only when told to go on (RFC 9110 section 10.1.1). */

@@ -1,18 +1,17 @@
-import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Logger } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
 import type { HttpCall, HttpReply } from '../../core/http.ts';
 import { StopSource } from '../../core/stop-signal.ts';
-import type { Http2Connection, OpenCall } from '../http2/index.ts';
+import { encodeHeaders, type Http2Connection, type OpenCall, type RequestHeaders, type ServerStream, type StreamListener } from '../http2/index.ts';
 import { BodyReader, type BodyLimits } from './body-reader.ts';
 import { clientLeft, requestId, type ExchangeEnd } from './exchange.ts';
 import { bodyLength } from './reply.ts';
 
-/** Replies are handed to the stream in pieces of this size, so that a client that takes nothing is told from a slow one. */
-const PIECE_BYTES = 1 << 20;
+/** INTERNAL_ERROR of HTTP/2. */
+const INTERNAL_ERROR = 2;
 
 /** One request with its reply on a stream of an HTTP/2 connection. */
-export class StreamExchange implements HttpCall, OpenCall {
+export class StreamExchange implements HttpCall, OpenCall, StreamListener {
   slot = 0;
   readonly receivedAt = performance.now();
   readonly signal = new StopSource();
@@ -23,7 +22,7 @@ export class StreamExchange implements HttpCall, OpenCall {
   readonly params: Readonly<Record<string, string>>;
   responseBytes = 0;
   status = 0;
-  readonly #stream: ServerHttp2Stream;
+  readonly #stream: ServerStream;
   readonly #connection: Http2Connection;
   readonly #limits: BodyLimits;
   readonly #rootLog: Logger;
@@ -32,12 +31,11 @@ export class StreamExchange implements HttpCall, OpenCall {
   #reader: BodyReader | undefined;
   #hasLeft = false;
   #isReplied = false;
-  #movedAt = 0;
 
   constructor(
-    stream: ServerHttp2Stream,
+    stream: ServerStream,
     place: {
-      readonly headers: IncomingHttpHeaders;
+      readonly headers: RequestHeaders;
       readonly connection: Http2Connection;
       readonly route: string;
       readonly params: Readonly<Record<string, string>>;
@@ -55,11 +53,9 @@ export class StreamExchange implements HttpCall, OpenCall {
     this.#onEnd = deps.onEnd;
     this.id = requestId(this.headers['x-request-id']);
     this.#connection.began(this);
-    // Errors of a stream are its peer's; `close` follows.
-    stream.on('error', () => undefined);
-    stream.once('close', () => {
-      this.#closed();
-    });
+    stream.listener = this;
+    // Until somebody reads the body.
+    stream.pause();
   }
 
   get log(): Logger {
@@ -82,58 +78,45 @@ export class StreamExchange implements HttpCall, OpenCall {
     return await this.#startReading(true).use(use);
   }
 
-  /** Writes the reply; resolves when all of it is handed over. A body that nobody read ends with the stream, not with the connection. */
-  async reply({ status, headers, body }: HttpReply): Promise<void> {
+  /** Writes the reply. A body that nobody read ends with the stream, not with the connection. Throws Error for headers that HTTP/2 cannot carry. */
+  reply({ status, headers, body }: HttpReply): void {
     const stream = this.#stream;
-    if (this.#hasLeft || stream.destroyed) return;
+    if (this.#hasLeft) return;
     this.status = status;
     this.responseBytes = bodyLength(body);
+    const isEnd = this.responseBytes === 0 || this.method === 'HEAD';
+    const own = { 'content-length': this.responseBytes, 'x-request-id': this.id, date: httpDate(Date.now()) };
+    const block = encodeHeaders({ ':status': status, ...own, ...headers });
     this.#connection.heldBytes += this.responseBytes;
-    this.#movedAt = performance.now();
-    const own: OutgoingHttpHeaders = { ':status': status, 'content-length': this.responseBytes, 'x-request-id': this.id, ...headers };
-    stream.respond(own, { endStream: this.responseBytes === 0 });
     this.#isReplied = true;
-    if (!stream.writableEnded) await this.#write(typeof body === 'string' ? [Buffer.from(body)] : (body ?? []));
-    if (!stream.readableEnded && !stream.closed) stream.close(constants.NGHTTP2_NO_ERROR);
+    stream.respond(block, isEnd);
+    if (isEnd) return;
+    for (const chunk of typeof body === 'string' ? [Buffer.from(body)] : (body ?? [])) stream.write(chunk);
+    stream.end();
   }
 
   /** Nothing sensible can follow. */
   abandon(): void {
-    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    this.#stream.reset(INTERNAL_ERROR);
   }
 
   /** Gives up a body that has stopped coming, and a client that takes nothing of its reply. */
   watch(now: number): void {
     this.#reader?.watch(now);
-    if (this.#isReplied && now - this.#movedAt >= this.#limits.bodyTimeoutMs) this.#stream.close(constants.NGHTTP2_CANCEL);
+    if (this.#isReplied && now - this.#stream.movedAt >= this.#limits.bodyTimeoutMs) this.#stream.reset();
   }
 
-  async #write(chunks: readonly Uint8Array[]): Promise<void> {
-    const stream = this.#stream;
-    for (const piece of piecesOf(chunks)) {
-      if (stream.write(piece)) continue;
-      await new Promise<void>((resolve) => {
-        stream.once('drain', resolve);
-        stream.once('close', resolve);
-      });
-      this.#movedAt = performance.now();
-      if (stream.destroyed) return;
-    }
-    stream.end();
+  data(bytes: Buffer): boolean {
+    return this.#reader?.push(bytes) ?? true;
   }
 
-  #startReading(mayBorrow: boolean): BodyReader {
-    if (this.#reader !== undefined) throw new ServingError('internal', 'Cannot read the body: it was read before');
-    if (this.#hasLeft) throw clientLeft();
-    this.#reader = new BodyReader(this.#stream, this.headers, this.#limits, mayBorrow);
-    if (this.headers['expect']?.toLowerCase() === '100-continue') this.#stream.additionalHeaders({ ':status': 100 });
-    return this.#reader;
+  ended(): void {
+    this.#reader?.end();
   }
 
-  #closed(): void {
+  closed(isWhole: boolean): void {
     this.#connection.ended(this);
-    this.#connection.heldBytes -= this.responseBytes;
-    const isWhole = this.#isReplied && this.#stream.writableFinished;
+    if (this.#isReplied) this.#connection.heldBytes -= this.responseBytes;
     if (!isWhole) {
       this.#hasLeft = true;
       this.#reader?.fail(clientLeft());
@@ -141,20 +124,35 @@ export class StreamExchange implements HttpCall, OpenCall {
     }
     this.#onEnd(this, isWhole ? 'replied' : 'client-left');
   }
-}
 
-function* piecesOf(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
-  for (const chunk of chunks) {
-    for (let at = 0; at < chunk.byteLength; at += PIECE_BYTES) yield chunk.subarray(at, at + PIECE_BYTES);
+  #startReading(mayBorrow: boolean): BodyReader {
+    if (this.#reader !== undefined) throw new ServingError('internal', 'Cannot read the body: it was read before');
+    if (this.#hasLeft) throw clientLeft();
+    this.#reader = new BodyReader(this.#stream, this.headers, this.#limits, mayBorrow);
+    if (this.headers['expect']?.toLowerCase() === '100-continue') this.#stream.inform(encodeHeaders({ ':status': 100 }));
+    this.#stream.resume();
+    return this.#reader;
   }
 }
 
+let dateSecond = 0;
+let dateText = '';
+
+function httpDate(now: number): string {
+  const second = Math.floor(now / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateText = new Date(now).toUTCString();
+  }
+  return dateText;
+}
+
 /** As HTTP/1.1 has them: the host instead of the pseudo-headers. */
-function plainHeaders(headers: IncomingHttpHeaders): Record<string, string | undefined> {
+function plainHeaders(headers: RequestHeaders): Record<string, string | undefined> {
   const plain = Object.create(null) as Record<string, string | undefined>;
   for (const name in headers) {
     const value = headers[name];
-    if (name.charCodeAt(0) !== 58 && typeof value === 'string') plain[name] = value;
+    if (name.charCodeAt(0) !== 58 && value !== undefined) plain[name] = value;
   }
   plain['host'] ??= headers[':authority'];
   return plain;

@@ -43,7 +43,7 @@ async function serve(exchange: StreamExchange, route: RouteMatch): Promise<void>
     reply = errorReply(error);
   }
   try {
-    await exchange.reply(reply);
+    exchange.reply(reply);
   } catch (err) {
     // A reply that cannot be written, e.g. with a header that HTTP/2 does not have.
     exchange.log.error({ err, route: exchange.route }, 'cannot write reply');

@@ -1,8 +1,15 @@
-import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { decodeTimeout } from '../../codec/index.ts';
 import type { Logger } from '../../core/context.ts';
 import { invalidRequest, ServingError, severityOf, toServingError } from '../../core/errors.ts';
-import type { Http2Connection, OpenCall } from '../http2/index.ts';
+import {
+  encodeHeaders,
+  type Http2Connection,
+  type OpenCall,
+  type RequestHeaders,
+  type ResponseHeaders,
+  type ServerStream,
+  type StreamListener,
+} from '../http2/index.ts';
 import { FrameReader } from './frame-reader.ts';
 import { ENCODINGS, inflateMessage } from './inflate.ts';
 import { errorTrailers, statusOf } from './status.ts';
@@ -30,12 +37,12 @@ export interface CallDependencies {
 
 /** How a call came in. */
 export interface Arrival {
-  readonly stream: ServerHttp2Stream;
-  readonly headers: IncomingHttpHeaders;
+  readonly stream: ServerStream;
+  readonly headers: RequestHeaders;
   readonly connection: Http2Connection;
 }
 
-export const ANSWER_HEADERS: OutgoingHttpHeaders = Object.freeze({
+export const ANSWER_HEADERS: ResponseHeaders = Object.freeze({
   ':status': 200,
   'content-type': 'application/grpc+proto',
   'grpc-accept-encoding': ENCODINGS.join(','),
@@ -48,15 +55,15 @@ const MAX_HELD_BYTES = 1 << 28;
 const DEADLINE_MARGIN_MS = 250;
 
 /** One call on one stream, which it owns: reads messages, answers once, lets go when the stream closes. */
-export abstract class GrpcCall implements OpenCall {
+export abstract class GrpcCall implements OpenCall, StreamListener {
   slot = 0;
   readonly startedAt = performance.now();
   /** On the clock of `performance.now()`; Infinity without one. */
   readonly deadline: number;
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: RequestHeaders;
   /** The method's name, for logs and metrics. */
   readonly name: string;
-  protected readonly stream: ServerHttp2Stream;
+  protected readonly stream: ServerStream;
   protected readonly deps: CallDependencies;
   /** When bytes came or went last. */
   protected movedAt = this.startedAt;
@@ -73,20 +80,15 @@ export abstract class GrpcCall implements OpenCall {
     this.#connection = connection;
     this.#frames = new FrameReader(deps.limits.maxReceiveBytes, this.#onMessage);
     const timeout = headers['grpc-timeout'];
-    this.deadline = timeout === undefined ? Infinity : this.startedAt + (decodeTimeout(String(timeout)) ?? NaN);
+    this.deadline = timeout === undefined ? Infinity : this.startedAt + (decodeTimeout(timeout) ?? NaN);
   }
 
   /** Takes the stream over. */
   begin(): void {
-    const { stream } = this;
     this.#connection.began(this);
-    stream.on('data', this.#onData);
-    stream.on('end', this.#onEnd);
-    stream.on('close', this.#onClose);
-    // Errors of a stream are its peer's; `close` follows.
-    stream.on('error', ignore);
+    this.stream.listener = this;
     if (Number.isNaN(this.deadline)) {
-      const got = String(this.headers['grpc-timeout']).slice(0, 64);
+      const got = this.headers['grpc-timeout']?.slice(0, 64) ?? '';
       this.fail(invalidRequest(`Cannot read header grpc-timeout: expected up to eight digits and a unit, got "${got}"`));
     }
   }
@@ -106,8 +108,7 @@ export abstract class GrpcCall implements OpenCall {
     const error = toServingError(thrown);
     this.#report(error);
     this.finished(statusOf(error));
-    if (this.stream.destroyed || this.stream.closed) return;
-    this.sendError(errorTrailers(error));
+    if (!this.stream.isClosed) this.sendError(errorTrailers(error));
   }
 
   watch(now: number): void {
@@ -124,18 +125,15 @@ export abstract class GrpcCall implements OpenCall {
   protected abstract onMessage(message: Buffer, isCompressed: boolean): void;
   /** The client has sent all it wanted to. */
   protected abstract onEnd(): void;
-  /** The stream is gone, answered or not. */
-  protected abstract onClose(): void;
+  /** The stream is gone, answered or not. `isWhole`: the client was sent all of the answer. */
+  protected abstract onClose(isWhole: boolean): void;
 
   protected inflate(message: Buffer): Promise<Buffer> {
-    const encoding = this.headers['grpc-encoding'];
-    return inflateMessage(message, encoding === undefined ? undefined : String(encoding), this.deps.limits.maxReceiveBytes);
+    return inflateMessage(message, this.headers['grpc-encoding'], this.deps.limits.maxReceiveBytes);
   }
 
-  protected sendError(trailers: OutgoingHttpHeaders): void {
-    this.stream.respond({ ...ANSWER_HEADERS, ...trailers }, { endStream: true });
-    // What the client still sends has no reader.
-    if (!this.stream.readableEnded) this.stream.close(constants.NGHTTP2_NO_ERROR);
+  protected sendError(trailers: ResponseHeaders): void {
+    this.stream.respond(encodeHeaders({ ...ANSWER_HEADERS, ...trailers }), true);
   }
 
   protected finished(code: string): void {
@@ -152,34 +150,35 @@ export abstract class GrpcCall implements OpenCall {
     }
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    if (this.isAnswered) return;
+  data(chunk: Buffer): boolean {
+    if (this.isAnswered) return true;
     this.movedAt = performance.now();
     try {
       const isCopied = this.#frames.push(chunk);
-      this.#connection.took(chunk, isCopied, this.#frames.isPartial);
       const { heldBytes } = this.#frames;
       if (heldBytes !== this.#held) this.hold(heldBytes);
+      return isCopied;
     } catch (error) {
       this.fail(error);
+      return false;
     }
-  };
+  }
 
-  readonly #onMessage = (message: Buffer, isCompressed: boolean): void => {
-    this.onMessage(message, isCompressed);
-  };
-
-  readonly #onEnd = (): void => {
+  ended(): void {
     if (this.isAnswered) return;
     if (this.#frames.isPartial) this.fail(invalidRequest('Cannot read the message: the stream ended inside of it'));
     else this.onEnd();
-  };
+  }
 
-  readonly #onClose = (): void => {
+  closed(isWhole: boolean): void {
     this.#connection.ended(this);
     this.#connection.heldBytes -= this.#held;
     this.#held = 0;
-    this.onClose();
+    this.onClose(isWhole);
+  }
+
+  readonly #onMessage = (message: Buffer, isCompressed: boolean): void => {
+    this.onMessage(message, isCompressed);
   };
 
   #report(error: ServingError): void {
@@ -187,8 +186,4 @@ export abstract class GrpcCall implements OpenCall {
     const fields = { method: this.name, requestId: this.id, reason: error.reason, ...error.details, ...(severity === 'error' && { err: error }) };
     this.deps.log[severity](fields, `gRPC call failed: ${error.message}`);
   }
-}
-
-function ignore(): void {
-  return undefined;
 }

@@ -1,4 +1,3 @@
-import type { ServerHttp2Stream } from 'node:http2';
 import { createServer, type AddressInfo, type Server as Listener, type Socket } from 'node:net';
 import { ServingError } from '../../core/errors.ts';
 import type { Http2Connections, Http2Options, StreamHandler } from '../http2/index.ts';
@@ -94,12 +93,13 @@ class GrpcServer implements GrpcFrontend {
   /** Never rejects. */
   private async load(): Promise<void> {
     try {
-      const [{ Http2Connections }, { handle }] = await Promise.all([import('../http2/index.ts'), this.loadService()]);
+      const [{ encodeHeaders, Http2Connections }, { handle }] = await Promise.all([import('../http2/index.ts'), this.loadService()]);
       this.connections = new Http2Connections(this.options, {
         log: this.deps.log,
         handle: (stream, headers, connection) => {
           if (isGrpc(headers['content-type'])) handle(stream, headers, connection);
-          else refuse(stream);
+          // What gRPC's specification asks for.
+          else stream.respond(encodeHeaders({ ':status': 415 }), true);
         },
       });
     } catch (err) {
@@ -109,7 +109,7 @@ class GrpcServer implements GrpcFrontend {
       return;
     }
     for (const socket of this.sockets) if (!socket.destroyed) this.connections.accept(socket);
-    if (this.stopped !== undefined) this.connections.sendAway();
+    if (this.stopped !== undefined) this.connections.close();
   }
 
   private async loadService(): Promise<GrpcService> {
@@ -130,19 +130,12 @@ class GrpcServer implements GrpcFrontend {
     });
     this.drain();
     this.service?.endStreams();
-    this.connections?.sendAway();
+    this.connections?.close();
     const isClosed = await within(graceMs, closed);
     if (!isClosed) this.deps.log.warn({ connections: this.sockets.size, graceMs }, 'gRPC connections were still open when their grace period ended');
     this.connections?.destroyAll();
     for (const socket of this.sockets) socket.destroy();
   }
-}
-
-/** What gRPC's specification asks for. */
-function refuse(stream: ServerHttp2Stream): void {
-  stream.on('error', () => undefined);
-  stream.respond({ ':status': 415 }, { endStream: true });
-  stream.close();
 }
 
 function listen(listener: Listener, { host, port }: GrpcServerOptions): Promise<number> {

@@ -1,8 +1,7 @@
-import { constants } from 'node:http2';
 import type { Logger } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
 import type { Dataplane } from '../../dataplane/index.ts';
-import type { StreamHandler } from '../http2/index.ts';
+import { encodeHeaders, type StreamHandler } from '../http2/index.ts';
 import type { Arrival, CallDependencies, CallLimits, GrpcObserver } from './call.ts';
 import { HEALTH_SERVICE, HealthService } from './health.ts';
 import { INFERENCE_SERVICE, inferenceMethods } from './inference.ts';
@@ -41,9 +40,7 @@ export function createGrpcService(limits: CallLimits, { dataplane, log, observer
   return {
     handle: (stream, headers, connection) => {
       if (headers[':method'] !== 'POST') {
-        stream.on('error', ignore);
-        stream.respond({ ':status': constants.HTTP_STATUS_METHOD_NOT_ALLOWED }, { endStream: true });
-        stream.close(constants.NGHTTP2_NO_ERROR);
+        stream.respond(encodeHeaders({ ':status': 405 }), true);
         return;
       }
       const begin = methods.get(headers[':path'] ?? '') ?? beginUnknown;

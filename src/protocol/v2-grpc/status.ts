@@ -1,6 +1,6 @@
-import type { OutgoingHttpHeaders } from 'node:http2';
 import { encodeStatusMessage, statusCode, type StatusName } from '../../codec/index.ts';
 import { ERROR_TABLE, type ServingError } from '../../core/errors.ts';
+import type { ResponseHeaders } from '../http2/index.ts';
 
 /** Retry-After of the HTTP protocols, in gRPC's words. */
 const RETRY_PUSHBACK_MS = 1000;
@@ -16,10 +16,12 @@ export function statusOf(error: ServingError): StatusName {
  * What the client sees of an error: the code of core's table and the message, never a cause. RESOURCE_EXHAUSTED by overload tells when to try again;
  * by size it does not, because trying again is useless then.
  */
-export function errorTrailers(error: ServingError): OutgoingHttpHeaders {
-  const trailers: OutgoingHttpHeaders = { 'grpc-status': statusCode(statusOf(error)), 'grpc-message': encodeStatusMessage(shorten(error.message)) };
-  if (error.reason === 'overloaded') trailers['grpc-retry-pushback-ms'] = RETRY_PUSHBACK_MS;
-  return trailers;
+export function errorTrailers(error: ServingError): ResponseHeaders {
+  return {
+    'grpc-status': statusCode(statusOf(error)),
+    'grpc-message': encodeStatusMessage(shorten(error.message)),
+    ...(error.reason === 'overloaded' && { 'grpc-retry-pushback-ms': RETRY_PUSHBACK_MS }),
+  };
 }
 
 function shorten(message: string): string {

@@ -1,7 +1,7 @@
-import type { OutgoingHttpHeaders } from 'node:http2';
 import { writeFrameHeader, FRAME_HEADER_BYTES } from '../../codec/index.ts';
 import type { ServingError } from '../../core/errors.ts';
 import { loggableRequestId } from '../../core/request-id.ts';
+import { encodeHeaders, type ResponseHeaders } from '../http2/index.ts';
 import { ANSWER_HEADERS, GrpcCall, type Arrival, type CallDependencies } from './call.ts';
 
 /** The serving side of a call that may last for hours. */
@@ -28,8 +28,6 @@ export interface StreamSink {
 
 export type StreamMethod = (sink: StreamSink) => StreamListener;
 
-const WITH_TRAILERS = { waitForTrailers: true } as const;
-
 /** Messages in and out. While the client does not read, its own messages wait. */
 export class StreamCall extends GrpcCall implements StreamSink {
   readonly #listener: StreamListener;
@@ -40,24 +38,24 @@ export class StreamCall extends GrpcCall implements StreamSink {
   constructor(name: string, method: StreamMethod, arrival: Arrival, deps: CallDependencies) {
     super(name, arrival, deps);
     this.#listener = method(this);
-    this.stream.on('drain', () => {
-      if (this.#pending === 0) this.stream.resume();
-      this.#listener.drained?.();
-    });
+  }
+
+  drained(): void {
+    if (this.#pending === 0) this.stream.resume();
+    this.#listener.drained?.();
   }
 
   get id(): string {
-    const header = this.headers['x-request-id'];
-    return loggableRequestId(header === undefined ? undefined : String(header)) ?? '';
+    return loggableRequestId(this.headers['x-request-id']) ?? '';
   }
 
   get isReady(): boolean {
-    return !this.stream.writableNeedDrain;
+    return this.stream.isReady;
   }
 
   send(frame: Buffer): void {
-    if (this.isAnswered || this.stream.destroyed) return;
-    if (!this.stream.headersSent) this.#begin();
+    if (this.isAnswered || this.stream.isClosed) return;
+    if (!this.stream.hasResponded) this.#begin();
     writeFrameHeader(frame, frame.length - FRAME_HEADER_BYTES);
     if (!this.stream.write(frame)) this.stream.pause();
   }
@@ -70,9 +68,8 @@ export class StreamCall extends GrpcCall implements StreamSink {
     }
     this.isAnswered = true;
     this.finished('OK');
-    if (this.stream.destroyed) return;
-    if (!this.stream.headersSent) this.#begin();
-    this.#endWith({ 'grpc-status': 0 });
+    if (!this.stream.hasResponded) this.#begin();
+    this.stream.end(encodeHeaders({ 'grpc-status': 0 }));
   }
 
   protected isReading(isPartial: boolean): boolean {
@@ -104,20 +101,13 @@ export class StreamCall extends GrpcCall implements StreamSink {
     this.#listener.closed();
   }
 
-  protected override sendError(trailers: OutgoingHttpHeaders): void {
-    if (this.stream.headersSent) this.#endWith(trailers);
+  protected override sendError(trailers: ResponseHeaders): void {
+    if (this.stream.hasResponded) this.stream.end(encodeHeaders(trailers));
     else super.sendError(trailers);
   }
 
   #begin(): void {
-    this.stream.respond(ANSWER_HEADERS, WITH_TRAILERS);
-  }
-
-  #endWith(trailers: OutgoingHttpHeaders): void {
-    this.stream.once('wantTrailers', () => {
-      this.stream.sendTrailers(trailers);
-    });
-    this.stream.end();
+    this.stream.respond(encodeHeaders(ANSWER_HEADERS));
   }
 
   /** Nothing more is read until it is done: what waits is no more than one chunk held. */

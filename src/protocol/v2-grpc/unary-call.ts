@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { constants, type ServerHttp2Stream } from 'node:http2';
 import { FRAME_HEADER_BYTES, writeFrameHeader } from '../../codec/index.ts';
 import type { RequestContext } from '../../core/context.ts';
 import { ServingError } from '../../core/errors.ts';
 import { isTaken, releaseBuffer } from '../../core/release.ts';
 import { loggableRequestId } from '../../core/request-id.ts';
 import { StopSource, type StopSignal } from '../../core/stop-signal.ts';
+import { encodeHeaders } from '../http2/index.ts';
 import { ANSWER_HEADERS, GrpcCall, type Arrival, type CallDependencies } from './call.ts';
 import { requestMetadata, withMetadata } from './metadata.ts';
 
@@ -28,11 +28,8 @@ export type UnaryHandler = (message: Buffer, call: IncomingCall) => Buffer | Pro
 /** A client's timer for a deadline may fire this much before our clock says so. */
 const CLOCK_TOLERANCE_MS = 2;
 
-/** Answers are handed to the stream in pieces of this size, so that a client that takes nothing is told from a slow one. */
-const PIECE_BYTES = 1 << 20;
-
-const WITH_TRAILERS = { waitForTrailers: true } as const;
-const OK_TRAILERS = Object.freeze({ 'grpc-status': 0 });
+const ANSWER_BLOCK = encodeHeaders(ANSWER_HEADERS);
+const OK_BLOCK = encodeHeaders({ 'grpc-status': 0 });
 
 /** One message in, one out. */
 export class UnaryCall extends GrpcCall implements IncomingCall {
@@ -41,6 +38,8 @@ export class UnaryCall extends GrpcCall implements IncomingCall {
   readonly #stop = new StopSource();
   #message: Buffer | undefined;
   #isCompressed = false;
+  /** What the client is being sent. */
+  #frame: Buffer | undefined;
   #isRunning = false;
   #requestId: string | undefined;
 
@@ -65,7 +64,7 @@ export class UnaryCall extends GrpcCall implements IncomingCall {
 
   override watch(now: number): void {
     super.watch(now);
-    if (this.isAnswered && now - this.movedAt >= this.deps.limits.stallTimeoutMs) this.stream.close(constants.NGHTTP2_CANCEL);
+    if (this.isAnswered && now - this.stream.movedAt >= this.deps.limits.stallTimeoutMs) this.stream.reset();
   }
 
   protected isReading(): boolean {
@@ -84,7 +83,9 @@ export class UnaryCall extends GrpcCall implements IncomingCall {
     else void this.#run(message);
   }
 
-  protected onClose(): void {
+  protected onClose(isWhole: boolean): void {
+    // Without all of it gone, the socket may still refer to it: then the collector takes it.
+    if (isWhole && this.#frame !== undefined && isTaken(this.#frame.buffer)) releaseBuffer(this.#frame.buffer);
     if (this.isAnswered) return;
     // At the deadline clients cancel, too; that is the scheduler's to tell.
     if (performance.now() < this.deadline - CLOCK_TOLERANCE_MS) this.#stop.abort(cancelled());
@@ -108,48 +109,21 @@ export class UnaryCall extends GrpcCall implements IncomingCall {
   #send(frame: Buffer): void {
     const { stream } = this;
     if (this.isAnswered) return;
-    if (stream.destroyed || stream.closed) throw cancelled();
+    if (stream.isClosed) throw cancelled();
     const bytes = frame.length - FRAME_HEADER_BYTES;
     checkSize(bytes, this.deps.limits.maxSendBytes);
     writeFrameHeader(frame, bytes);
-    const headers = this.responseHeaders === undefined ? ANSWER_HEADERS : withMetadata(ANSWER_HEADERS, this.responseHeaders);
+    const headers = this.responseHeaders === undefined ? ANSWER_BLOCK : encodeHeaders(withMetadata(ANSWER_HEADERS, this.responseHeaders));
     this.hold(frame.length);
     this.isAnswered = true;
-    this.movedAt = performance.now();
-    stream.respond(headers, WITH_TRAILERS);
-    stream.on('wantTrailers', sendOk);
-    if (isTaken(frame.buffer)) {
-      // Its bytes were handed to the kernel. After an error the collector takes them.
-      stream.once('finish', () => {
-        releaseBuffer(frame.buffer);
-      });
-    }
-    if (frame.length <= PIECE_BYTES) stream.end(frame);
-    else this.#sendPieces(frame, 0);
+    this.#frame = frame;
+    stream.answer(headers, frame, OK_BLOCK);
     this.finished('OK');
   }
 
-  #sendPieces(frame: Buffer, from: number): void {
-    const { stream } = this;
-    const end = from + PIECE_BYTES;
-    if (end >= frame.length) {
-      stream.end(frame.subarray(from));
-      return;
-    }
-    stream.write(frame.subarray(from, end), () => {
-      this.movedAt = performance.now();
-      if (!stream.destroyed) this.#sendPieces(frame, end);
-    });
-  }
-
   #headerId(): string | undefined {
-    const header = this.headers['x-request-id'];
-    return loggableRequestId(header === undefined ? undefined : String(header));
+    return loggableRequestId(this.headers['x-request-id']);
   }
-}
-
-function sendOk(this: ServerHttp2Stream): void {
-  this.sendTrailers(OK_TRAILERS);
 }
 
 function cancelled(): ServingError {

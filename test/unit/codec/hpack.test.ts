@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeHeaderBlock, headerBytes, writeHeader } from '../../../src/codec/hpack.ts';
+import { decodeHeaderBlock, headerBytes, HeaderTable, writeHeader } from '../../../src/codec/hpack.ts';
 import { decodeHuffman } from '../../../src/codec/hpack-huffman.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
@@ -58,6 +58,51 @@ describe('decodeHeaderBlock', () => {
         expect(decodeHeaderBlock(block.subarray(0, end))).toEqual([name, value]);
       }),
     );
+  });
+});
+
+describe('a dynamic table', () => {
+  const decode = (table: HeaderTable, text: string, maxBytes = Infinity): string[] | undefined => decodeHeaderBlock(hex(text), table, maxBytes);
+
+  it('keeps what RFC 7541 C.5 does, in 256 bytes', () => {
+    const table = new HeaderTable(256);
+    decode(table, '4803 3330 3258 0770 7269 7661 7465 611d 4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 303a 3133 3a32 3120 474d 546e 1768 7474 7073 3a2f 2f77 7777 2e65 7861 6d70 6c65 2e63 6f6d'); // prettier-ignore
+    expect(decode(table, '4803 3330 37c1 c0bf')).toEqual([
+      ':status', '307', 'cache-control', 'private', 'date', 'Mon, 21 Oct 2013 20:13:21 GMT', 'location', 'https://www.example.com',
+    ]); // prettier-ignore
+    // The oldest, :status 302, has made room.
+    expect([table.at(4), table.at(5)]).toEqual([['cache-control', 'private'], undefined]);
+  });
+
+  it('shrinks as it is told, and grows again as far as it was offered', () => {
+    const table = new HeaderTable(4096);
+    decode(table, '4001 6101 62');
+    expect(decode(table, 'be')).toEqual(['a', 'b']);
+    decode(table, '20 3fe1 1f');
+    expect(() => decode(table, 'be')).toThrow(/no entry 62/);
+    expect(() => decode(table, '3fe2 1f')).toThrow(/beyond what was offered/);
+    expect(() => decode(table, '82 20')).toThrow(/in the middle/);
+  });
+
+  it('is emptied by what is larger than it', () => {
+    const table = new HeaderTable(40);
+    decode(table, '4001 6101 62');
+    decode(table, '4001 6109 6262 6262 6262 6262 62');
+    expect(table.at(1)).toBeUndefined();
+  });
+
+  it('has a version for each meaning of an index', () => {
+    const table = new HeaderTable(4096);
+    decode(table, '82');
+    expect(table.version).toBe(0);
+    decode(table, '4001 6101 62');
+    expect(table.version).toBe(1);
+  });
+
+  it('stays right when a list is too large', () => {
+    const table = new HeaderTable(4096);
+    expect(decode(table, '4001 6101 62 be be', 68)).toBeUndefined();
+    expect(decode(table, 'be be', 68)).toEqual(['a', 'b', 'a', 'b']);
   });
 });
 

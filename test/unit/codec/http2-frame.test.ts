@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   encodeHttp2Numbers,
   encodeHttp2Settings,
+  FrameFlag,
   FrameType,
   HTTP2_FRAME_BYTES,
   HTTP2_HEAD_BYTES,
@@ -18,9 +19,9 @@ interface Seen {
   readonly payload: Buffer;
 }
 
-function read(chunks: readonly Buffer[], maxBytes?: number): Seen[] {
+function read(chunks: readonly Buffer[], cutsData = false): Seen[] {
   const seen: Seen[] = [];
-  const reader = new Http2FrameReader(maxBytes);
+  const reader = new Http2FrameReader(HTTP2_FRAME_BYTES, cutsData);
   for (const chunk of chunks) {
     reader.push(chunk, (type, flags, stream, payload) => {
       seen.push({ type, flags, stream, payload: Buffer.from(payload) });
@@ -36,27 +37,56 @@ function encode({ type, flags, stream, payload }: Seen): Buffer {
   return bytes;
 }
 
+function framesOf(types: fc.Arbitrary<number>): fc.Arbitrary<Seen[]> {
+  return fc.array(
+    fc.record({
+      type: types,
+      flags: fc.integer({ min: 0, max: 255 }),
+      stream: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
+      payload: fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+    }),
+    { maxLength: 8 },
+  );
+}
+
+const CUTS = fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1 });
+
+function cut(given: readonly Seen[], cuts: readonly number[]): Buffer[] {
+  const bytes = Buffer.concat(given.map(encode));
+  const chunks: Buffer[] = [];
+  for (let at = 0, turn = 0; at < bytes.length; turn++) {
+    const size = cuts[turn % cuts.length]!;
+    chunks.push(bytes.subarray(at, at + size));
+    at += size;
+  }
+  return chunks;
+}
+
 describe('Http2FrameReader', () => {
   it('reads the same frames however the bytes are cut', () => {
-    const frames = fc.array(
-      fc.record({
-        type: fc.integer({ min: 0, max: 255 }),
-        flags: fc.integer({ min: 0, max: 255 }),
-        stream: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
-        payload: fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
-      }),
-      { maxLength: 8 },
-    );
     fc.assert(
-      fc.property(frames, fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1 }), (given, cuts) => {
-        const bytes = Buffer.concat(given.map(encode));
-        const chunks: Buffer[] = [];
-        for (let at = 0, turn = 0; at < bytes.length; turn++) {
-          const size = cuts[turn % cuts.length]!;
-          chunks.push(bytes.subarray(at, at + size));
-          at += size;
+      fc.property(framesOf(fc.integer({ min: 0, max: 255 })), CUTS, (given, cuts) => {
+        expect(read(cut(given, cuts))).toEqual(given);
+      }),
+    );
+  });
+
+  it('gives DATA in pieces when asked to, which say the same', () => {
+    fc.assert(
+      fc.property(framesOf(fc.constantFrom(FrameType.data, FrameType.ping)), CUTS, (given, cuts) => {
+        const whole: Seen[] = [];
+        let isOpen = false;
+        for (const one of read(cut(given, cuts), true)) {
+          const isPiece = one.type === FrameType.data && (one.flags & FrameFlag.padded) === 0;
+          const expected: Seen | undefined = given[isOpen ? whole.length - 1 : whole.length];
+          const last = whole.at(-1);
+          if (isOpen && last !== undefined) whole.splice(-1, 1, { ...one, payload: Buffer.concat([last.payload, one.payload]) });
+          else whole.push(one);
+          const got = whole.at(-1)?.payload.length ?? 0;
+          isOpen = isPiece && got < (expected?.payload.length ?? 0);
+          if (isOpen) expect(one.flags & FrameFlag.endStream).toBe(0);
         }
-        expect(read(chunks)).toEqual(given);
+        expect(whole).toEqual(given);
       }),
     );
   });

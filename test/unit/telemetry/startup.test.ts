@@ -60,7 +60,7 @@ describe('Startup', () => {
       expect(seen).toEqual(['first', 'second', 'answered']);
     });
 
-    it('follows each in a task of its own', async () => {
+    it('follows each in a task of its own', () => {
       const startup = new Startup();
       ask(startup);
       startup.reached('answer');
