@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { createResponseCache } from './cache/index.ts';
+import type { ResponseCache, ResponseCacheObserver } from './cache/index.ts';
 import type { Logger, RequestContext } from './core/context.ts';
 import { isUri } from './core/uri.ts';
 import { createDataplane } from './dataplane/index.ts';
-import { createPredictorHealth, toPredictorOptions, type PredictorHealth } from './engine/index.ts';
+import { createPredictorHealth, toPredictorOptions, type EngineOptions, type PredictorHealth } from './engine/index.ts';
 import { createInlineExecutor, createProcessExecutor } from './executor/index.ts';
 import { createExplainer } from './explain/index.ts';
 import { createHttpFrontend, createMetricsRoute, type HttpFrontend } from './protocol/http/index.ts';
@@ -54,7 +54,8 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { log, startup = new Startup() } = deps;
   const metrics = createMetrics({ version: VERSION }, { log });
-  const repository = createModelRepository(settings, { ...deps, startup }, metrics);
+  const cache = await createCache(settings.cache, metrics.requests);
+  const repository = createModelRepository(settings, { ...deps, startup }, metrics, cache);
   const { enableLatencyLogging } = settings.telemetry;
   const explained = (model: string, ctx: RequestContext, ms: number): void => {
     metrics.explained(model, ms);
@@ -75,7 +76,7 @@ export async function startServer(
         },
       },
       statistics: (model, version) => metrics.statistics(model, version),
-      ...(settings.cache.maxBytes === 0 ? {} : { cache: createResponseCache(settings.cache, metrics.requests) }),
+      ...(cache === undefined ? {} : { cache }),
       ...(explainer === undefined ? {} : { explainer }),
       ...(predictorHealth === undefined ? {} : { readiness: () => predictorHealth.isReady() }),
     },
@@ -89,6 +90,8 @@ export async function startServer(
   const { host, port, httpPort } = settings.server;
   try {
     await repository.start(signal).finally(() => deps.headStart?.child?.drop());
+    const kept = namesOfKeptGraphs(repository);
+    if (kept !== '') startup.note('models', `by optimised graphs kept in --model_cache: ${kept}`);
     startup.reached('models');
     const [httpPortTaken, grpcPortTaken] = await Promise.all([http.start(host, port ?? httpPort), port === undefined ? grpc?.start() : undefined]);
     startup.reached('listening');
@@ -117,6 +120,11 @@ export async function startServer(
   }
 }
 
+/** Digests need a part of Node that takes time to load. */
+async function createCache(settings: Settings['cache'], observer: ResponseCacheObserver): Promise<ResponseCache | undefined> {
+  return settings.maxBytes === 0 ? undefined : (await import('./cache/index.ts')).createResponseCache(settings, observer);
+}
+
 /** How often a predictor elsewhere is asked whether it is ready. */
 const PREDICTOR_HEALTH_INTERVAL_MS = 5000;
 
@@ -126,7 +134,12 @@ async function watchPredictor({ predictor, server }: Settings, log: Logger): Pro
   return await createPredictorHealth(options, server.modelName ?? 'model', log, { intervalMs: PREDICTOR_HEALTH_INTERVAL_MS });
 }
 
-function createModelRepository(settings: Settings, { log, env, startup, headStart }: ServerDependencies, metrics: Metrics): ModelRepository {
+function createModelRepository(
+  settings: Settings,
+  { log, env, startup, headStart }: ServerDependencies,
+  metrics: Metrics,
+  cache: ResponseCache | undefined,
+): ModelRepository {
   const { engine, executor, handler, scheduler, server } = settings;
   const predictor = toPredictorOptions(settings.predictor);
   const poolSize = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_SIZE);
@@ -182,17 +195,33 @@ function createModelRepository(settings: Settings, { log, env, startup, headStar
         intraOpThreads,
         besideThreads,
         interOpThreads: engine.interOpThreads,
+        ...graphCacheOf(settings),
       },
     },
     {
       createExecutor,
       observeModel,
       log,
-      observer: { recycled, updated },
+      observer: { recycled, updated, retired: (name) => cache?.forget(name) },
       inlineSlots: sharedSlots(poolSize),
       ...openSourceOf(settings, { log, env }),
     },
   );
+}
+
+/** Below this a load is no part of a start that anybody feels. */
+const GRAPH_WORTH_MS = 100;
+/** By then a start is over, and what it compiled is kept. */
+const GRAPH_AFTER_MS = 2000;
+
+function graphCacheOf({ storage }: Settings): Pick<EngineOptions, 'graphCache'> {
+  const { modelCache: dir, modelCacheBytes: maxBytes } = storage;
+  return dir === undefined ? {} : { graphCache: { dir: resolve(dir), maxBytes, worthMs: GRAPH_WORTH_MS, makeAfterMs: GRAPH_AFTER_MS } };
+}
+
+function namesOfKeptGraphs(repository: ModelRepository): string {
+  const hasKept = (name: string): boolean => repository.isReady(name) && repository.find(name).properties['graph'] === 'kept';
+  return repository.names().filter(hasKept).join(', ');
 }
 
 /** Clients of stores are heavy: they are loaded for a URI only. */

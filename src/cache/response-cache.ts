@@ -28,7 +28,7 @@ export type Run = (ctx: RequestContext) => Promise<InferResponse>;
 export interface ResponseCache {
   /** The answer kept for an equal request, that of one under way, or what `run` gives. To be read only. Rejects as `run` does. */
   answer(model: CachedModel, request: InferRequest, ctx: RequestContext, run: Run): Promise<InferResponse>;
-  /** The model is gone. */
+  /** What served by this name takes no more requests: its answers go. */
   forget(modelName: string): void;
 }
 

@@ -22,6 +22,11 @@ const VERBS: Readonly<Record<string, Verb>> = {
     load: async () => (await import('./download.ts')).runDownload,
   },
   bench: { summary: 'load a server, or a model, and tell how fast it answers', load: async () => (await import('./bench.ts')).runBenchVerb },
+  manifest: { summary: 'print an InferenceService for a model', load: async () => (await import('./manifest.ts')).runManifest },
+  rollout: {
+    summary: 'move traffic of an InferenceService to a new predictor step by step, judged by metrics, and back',
+    load: async () => (await import('./rollout.ts')).runRolloutVerb,
+  },
   version: { summary: 'print the version', load: async () => (await import('./version.ts')).runVersion },
   help: { summary: 'print this, or help on a command', load: () => Promise.resolve(runHelp) },
 };

@@ -6,6 +6,8 @@ const USAGE: Readonly<Record<string, string>> = {
   pack: 'kserve-node pack HANDLER [--out FILE]',
   download: 'kserve-node download SRC DEST [SRC DEST …]',
   bench: 'kserve-node bench --url=URL|--model_dir=DIR [--OPTION=VALUE …]',
+  manifest: 'kserve-node manifest DIR|URI [--OPTION=VALUE …]',
+  rollout: 'kserve-node rollout run|status|pause|resume|abort|job NAME [--OPTION=VALUE …]',
   version: 'kserve-node version',
   help: 'kserve-node help [COMMAND]',
 };
@@ -16,6 +18,15 @@ and a key of the config file; a flag wins over a variable, a variable over the f
 
 const BENCH_NOTES = `The result is a table on stdout. Ctrl-C ends the load and gives the result so far. The exit code is 0, 1 when too many answers failed or nothing
 could be measured, 2 for wrong options, 130 after Ctrl-C. Flags take - or _ in their names, --name=value or --name value.
+`;
+
+const ROLLOUT_NOTES = `job prints a Job, or a CronJob, that runs it in the cluster. run begins a rollout, or goes on with one whose runner was killed. The exit code is 0 when the canary was promoted or there is nothing to do, 1 when the
+rollout stopped (traffic stays at the last judged step) or could not run, 2 for wrong options, 3 when it was rolled back, 4 when another runner holds
+the lease, 130 after Ctrl-C. Each option is also the variable KSERVE_NODE_<NAME>. Flags take - or _ in their names, --name=value or --name value.
+`;
+
+const MANIFEST_NOTES = `What would be admitted by the API server and fail or mean something else later is refused here, with exit code 2. Flags take - or _ in their names,
+--name=value or --name value.
 `;
 
 const DOWNLOAD_NOTES = `SRC is s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX, hf://OWNER/MODEL[:REVISION],
@@ -40,11 +51,19 @@ export async function renderUsage(topic: string | undefined, verbs: Readonly<Rec
   if (topic === undefined) return renderOverview(verbs);
   const head = `Usage: ${USAGE[topic] ?? `kserve-node ${topic}`}\n\n${verbs[topic]?.summary ?? ''}\n`;
   if (topic === 'download') return `${head}\n${DOWNLOAD_NOTES}`;
-  if (topic !== 'serve' && topic !== 'bench') return head;
+  if (!['serve', 'bench', 'rollout', 'manifest'].includes(topic)) return head;
   const { renderHelp } = await import('../options/index.ts');
   if (topic === 'bench') {
     const { BENCH_SECTIONS } = await import('../bench/index.ts');
     return `${head}\n${BENCH_NOTES}\n${renderHelp(BENCH_SECTIONS, { hasConfigFile: false })}`;
+  }
+  if (topic === 'manifest') {
+    const { MANIFEST_SECTIONS } = await import('../manifest/index.ts');
+    return `${head}\n${MANIFEST_NOTES}\n${renderHelp(MANIFEST_SECTIONS, { hasConfigFile: false })}`;
+  }
+  if (topic === 'rollout') {
+    const { ROLLOUT_SECTIONS } = await import('../rollout/index.ts');
+    return `${head}\n${ROLLOUT_NOTES}\n${renderHelp(ROLLOUT_SECTIONS)}`;
   }
   const { SECTIONS } = await import('../settings.ts');
   return `${head}\n${SERVE_NOTES}\n${renderHelp(SECTIONS)}`;

@@ -35,8 +35,8 @@ export class GatheredWriter {
     setImmediate(this.#flushLater);
   }
 
-  /** Writes what there is now. Nothing is written once the stream is closed. */
-  flush(): void {
+  /** Writes what there is now. Nothing is written once the stream is closed. `done` is called when the kernel has all of it, and not when it never gets it. */
+  flush(done?: () => void): void {
     const chunks = this.#chunks;
     const bytes = this.#bytes;
     const [only] = chunks;
@@ -45,11 +45,17 @@ export class GatheredWriter {
     this.#bytes = 0;
     const stream = this.#stream;
     if (!stream.writable) return;
-    if (chunks.length === 1) stream.write(only);
-    else if (bytes <= COPY_BYTES) stream.write(Buffer.concat(chunks, bytes));
+    const taken =
+      done === undefined
+        ? undefined
+        : (error?: Error | null): void => {
+            if (error === undefined || error === null) done();
+          };
+    if (chunks.length === 1) stream.write(only, taken);
+    else if (bytes <= COPY_BYTES) stream.write(Buffer.concat(chunks, bytes), taken);
     else {
       stream.cork();
-      for (const chunk of chunks) stream.write(chunk);
+      chunks.forEach((chunk, i) => stream.write(chunk, i === chunks.length - 1 ? taken : undefined));
       stream.uncork();
     }
     this.#written?.();

@@ -1,4 +1,4 @@
-import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import type * as WorkerThreads from 'node:worker_threads';
 import { elementBytes, type Datatype } from './datatype.ts';
 import { allocateData, dataByteLength, isBytesData, viewData, type DataOf, type Tensor } from './tensor.ts';
 
@@ -22,8 +22,8 @@ const idle: ArrayBuffer[] = [];
 let idleBytes = 0;
 const taken = new WeakSet<ArrayBufferLike>();
 
-let closedPort: MessagePort | undefined;
-let exchange: { readonly from: MessagePort; readonly to: MessagePort } | undefined;
+let closedPort: WorkerThreads.MessagePort | undefined;
+let exchange: { readonly from: WorkerThreads.MessagePort; readonly receive: () => unknown } | undefined;
 
 /**
  * A buffer of exactly `bytes`, which hold anything: large ones were in use before. Fresh memory of this size would be mapped and zeroed by the kernel page by page,
@@ -66,7 +66,7 @@ export function releaseBuffer(buffer: ArrayBufferLike): void {
   }
   // What is transferred to a port that nobody can read from is freed at once.
   if (closedPort === undefined) {
-    closedPort = new MessageChannel().port1;
+    closedPort = new (workerThreads().MessageChannel)().port1;
     closedPort.close();
   }
   closedPort.postMessage(undefined, [buffer]);
@@ -105,13 +105,14 @@ function takeIdle(bytes: number): ArrayBuffer | undefined {
 /** A view that somebody forgot must not show the next request's bytes: the memory moves to a new buffer, which empties the old one. */
 function keepIdle(buffer: ArrayBuffer): void {
   if (exchange === undefined) {
+    const { MessageChannel, receiveMessageOnPort } = workerThreads();
     const { port1, port2 } = new MessageChannel();
     port1.unref();
     port2.unref();
-    exchange = { from: port1, to: port2 };
+    exchange = { from: port1, receive: () => receiveMessageOnPort(port2) };
   }
   exchange.from.postMessage(buffer, [buffer]);
-  const received = receiveMessageOnPort(exchange.to) as { readonly message: ArrayBuffer } | undefined;
+  const received = exchange.receive() as { readonly message: ArrayBuffer } | undefined;
   if (received === undefined) return;
   idle.push(received.message);
   idleBytes += received.message.byteLength;
@@ -125,4 +126,9 @@ function keepIdle(buffer: ArrayBuffer): void {
 
 function bufferOf({ data }: Tensor): ArrayBufferLike {
   return isBytesData(data) ? data.bytes.buffer : data.buffer;
+}
+
+/** Loaded with the first large buffer: no start waits for it. */
+function workerThreads(): typeof WorkerThreads {
+  return process.getBuiltinModule('node:worker_threads');
 }

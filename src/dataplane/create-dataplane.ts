@@ -135,7 +135,6 @@ class RepositoryDataplane implements DataplaneControl {
   async unload(name: string): Promise<void> {
     this.#checkAccepting();
     await this.#repository.unload(name);
-    this.#cache?.forget(name);
   }
 
   beginShutdown(): void {

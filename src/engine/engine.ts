@@ -18,6 +18,21 @@ export interface EngineOptions {
   /** Of a run that starts while another is under way; absent: as many as any. */
   readonly besideThreads?: number;
   readonly interOpThreads: number;
+  /** Where what takes long to load is kept in a form that does not; absent: nowhere. */
+  readonly graphCache?: GraphCacheOptions;
+}
+
+/** A cache of models (`storage/cache`) that keeps their optimised graphs, too. */
+export interface GraphCacheOptions {
+  readonly dir: string;
+  /** Most bytes of all that the cache keeps; 0 leaves it to the volume. */
+  readonly maxBytes: number;
+  /** Models that load faster are left alone. 0: every graph is kept, whether it pays or not. */
+  readonly worthMs: number;
+  /** How long after a load its graph is made: a start is over by then. */
+  readonly makeAfterMs: number;
+  /** Models of smaller files are not looked for. */
+  readonly minFileBytes?: number;
 }
 
 /** One kind of model that this build can run. Only its folder imports its library. */

@@ -1,10 +1,11 @@
-import type { Duplex } from 'node:stream';
+import type { BatchResult } from '../core/batch.ts';
 import type { Logger } from '../core/context.ts';
 import { ServingError, toServingError } from '../core/errors.ts';
+import { liesIn, releaseBuffer, releaseOutputs } from '../core/release.ts';
 import { StopSource } from '../core/stop-signal.ts';
 import { attributeRejection, type Pipeline, type PipelineDependencies, type PipelineSpec } from '../pipeline/index.ts';
 import { decodeBatch, encodeError, encodeResult } from './batch-codec.ts';
-import { Channel } from './channel.ts';
+import { Channel, type FrameStream } from './channel.ts';
 import type { Frame } from './frame.ts';
 import { createFrameLogger } from './frame-log.ts';
 import { encodeLoaded } from './loaded-codec.ts';
@@ -27,7 +28,7 @@ export interface PipelineHost {
 }
 
 /** The child's side: does what the parent's frames say, over the socket it was started with. Says hello at once. */
-export function hostPipelines(socket: Duplex, deps: ChildHostDependencies): PipelineHost {
+export function hostPipelines(socket: FrameStream, deps: ChildHostDependencies): PipelineHost {
   return new ChildHost(socket, deps);
 }
 
@@ -39,7 +40,7 @@ class ChildHost implements PipelineHost {
   readonly #runs = new Map<number, readonly StopSource[]>();
   #hasUserCode = false;
 
-  constructor(socket: Duplex, deps: ChildHostDependencies) {
+  constructor(socket: FrameStream, deps: ChildHostDependencies) {
     this.#deps = deps;
     this.#channel = new Channel(
       socket,
@@ -122,15 +123,17 @@ class ChildHost implements PipelineHost {
     this.#runs.set(frame.request, signals);
     const result = await pipeline.run(batch);
     this.#runs.delete(frame.request);
-    const send = ({ metadata, tensors }: ReturnType<typeof encodeResult>): void => {
-      this.#channel.send('reply', frame.model, frame.request, metadata, tensors);
-    };
+    const written = pipeline.capabilities.runsUserCode === true ? undefined : releaseOf(result);
     try {
-      send(encodeResult(result));
+      const { metadata, tensors } = encodeResult(result);
+      this.#channel.send('reply', frame.model, frame.request, metadata, tensors, written);
       this.#deps.answered?.();
     } catch (error) {
-      send(encodeResult(failBatch(batch, new ServingError('model_failed', 'The outputs do not fit one frame', { cause: error }))));
+      const failed = failBatch(batch, new ServingError('model_failed', 'The outputs do not fit one frame', { cause: error }));
+      this.#channel.send('reply', frame.model, frame.request, encodeResult(failed).metadata);
     }
+    // An answer means that nothing computes on its inputs any more; user code may hold on to what it saw.
+    if (written !== undefined) releaseInputs(frame, result);
   }
 
   /** A run that has ended meanwhile has nothing left to cancel. */
@@ -144,4 +147,17 @@ class ChildHost implements PipelineHost {
     await Promise.all([...this.#pipelines.values()].map((pipeline) => pipeline.dispose()));
     this.#deps.exit(0);
   }
+}
+
+function releaseInputs({ large }: Frame, { responses }: BatchResult): void {
+  for (const buffer of large) {
+    if (responses.every((settled) => settled.ok && !settled.value.outputs.some((output) => liesIn(output, buffer)))) releaseBuffer(buffer);
+  }
+}
+
+/** Gives back the memory of the outputs, once they are written. */
+function releaseOf({ responses }: BatchResult): () => void {
+  return () => {
+    for (const settled of responses) if (settled.ok) releaseOutputs(settled.value.outputs);
+  };
 }

@@ -1,11 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
-import { Duplex } from 'node:stream';
+import { Socket } from 'node:net';
 import type { Logger } from '../core/context.ts';
 import { isServingError } from '../core/errors.ts';
-import { Channel } from './channel.ts';
+import { Channel, type FrameStream } from './channel.ts';
 import type { ChildEnd } from './child-end.ts';
 import { spawnChild, type ChildCommand, type EarlyChild } from './child-spawn.ts';
 import type { Frame, FrameKind } from './frame.ts';
+import { takeFramePipe } from './frame-pipe.ts';
 import { LineLog } from './line-log.ts';
 
 export interface ChildLinkOptions {
@@ -62,7 +63,7 @@ export class ChildLink {
     if (child.stdout) new LineLog(child.stdout, 'stdout', output);
     if (child.stderr) this.#stderr = new LineLog(child.stderr, 'stderr', output);
     const pipe: unknown = (child.stdio as ChildProcess['stdio'] | undefined)?.[3];
-    if (pipe instanceof Duplex) this.#channel = this.#open(pipe);
+    if (pipe instanceof Socket) this.#channel = this.#open(takeFramePipe(pipe));
   }
 
   /** Throws ServingError payload_too_large. A child that is gone takes nothing. */
@@ -78,7 +79,7 @@ export class ChildLink {
     this.#endAfter(KILL_WAIT_MS);
   }
 
-  #open(pipe: Duplex): Channel {
+  #open(pipe: FrameStream): Channel {
     return new Channel(
       pipe,
       {

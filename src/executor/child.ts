@@ -1,9 +1,9 @@
-import { Socket } from 'node:net';
 import { prepareEngine } from '../engine/index.ts';
 import { loadPipeline } from '../pipeline/index.ts';
 import { readBuildId } from './build-id.ts';
 import { hostPipelines } from './child-host.ts';
 import { PREPARE_ENGINE } from './child-spawn.ts';
+import { openFramePipe } from './frame-pipe.ts';
 
 export interface ChildSurroundings {
   /** Path of the program, as the parent started it. */
@@ -16,7 +16,7 @@ export interface ChildSurroundings {
 /** The child's whole life: hosts pipelines for the parent at file descriptor 3. Started by child-link.ts only. */
 export function runChild({ entry, args, keepCompiled }: ChildSurroundings): void {
   process.on('uncaughtException', exitBecause);
-  const host = hostPipelines(new Socket({ fd: 3, readable: true, writable: true }), {
+  const host = hostPipelines(openFramePipe(3), {
     buildId: readBuildId(entry),
     loadPipeline,
     exit,

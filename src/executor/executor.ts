@@ -20,9 +20,17 @@ export interface LoadedModel {
   run(batch: Batch): Promise<BatchResult>;
   /** Called after each batch once user code has left so much behind that the model should be loaded anew. One listener. */
   onWornOut(listener: () => void): void;
+  /**
+   * `warmUp` runs with each replacement of a lost process before that takes batches. What it rejects with is logged, and the model serves all the same. One
+   * listener; absent where there is no process to lose.
+   */
+  onReplacement?(warmUp: (replacement: ColdModel) => Promise<void>): void;
   /** Waits for batches in flight, then frees the model. */
   unload(): Promise<void>;
 }
+
+/** A model that can run and does not serve yet. */
+export type ColdModel = Pick<LoadedModel, 'signature' | 'capabilities' | 'capacity' | 'run'>;
 
 export type ExecutorState = 'idle' | 'ready' | 'restarting' | 'failed' | 'stopped';
 

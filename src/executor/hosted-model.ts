@@ -4,7 +4,7 @@ import type { Capabilities, Signature } from '../core/metadata.ts';
 import type { StopSignal } from '../core/stop-signal.ts';
 import type { Pipeline, PipelineSpec } from '../pipeline/index.ts';
 import { createDeferred, type Deferred } from './deferred.ts';
-import type { LoadedModel } from './executor.ts';
+import type { ColdModel, LoadedModel } from './executor.ts';
 import { failBatch, type HostResult } from './running-batch.ts';
 
 /** Where a model can run at the moment. */
@@ -36,6 +36,7 @@ export class HostedModel implements LoadedModel {
   #isClosed = false;
   #listener: (() => void) | undefined;
   #wornOut: (() => void) | undefined;
+  #warmUp: ((replacement: ColdModel) => Promise<void>) | undefined;
   /** Batches taken and not settled. */
   #running = 0;
   /** Of these, the runs that a host has at the moment; the others wait to be repeated. */
@@ -63,8 +64,7 @@ export class HostedModel implements LoadedModel {
 
   get capacity(): number {
     const host = this.#host;
-    if (host === undefined || this.#repeating > 0) return 0;
-    return host.concurrency ?? (host.isConcurrent ? this.#instances : 1);
+    return host === undefined || this.#repeating > 0 ? 0 : this.#capacityOf(host);
   }
 
   get isUp(): boolean {
@@ -77,6 +77,16 @@ export class HostedModel implements LoadedModel {
 
   onWornOut(listener: () => void): void {
     this.#wornOut = listener;
+  }
+
+  onReplacement(warmUp: (replacement: ColdModel) => Promise<void>): void {
+    this.#warmUp = warmUp;
+  }
+
+  /** Before the model moves to `host`, which takes the place of one that was lost. Rejects as the listener does. */
+  async warmUp(host: ModelHost): Promise<void> {
+    const { signature, capabilities } = this;
+    await this.#warmUp?.({ signature, capabilities, capacity: this.#capacityOf(host), run: (batch) => host.run(batch) });
   }
 
   async run(batch: Batch): Promise<BatchResult> {
@@ -184,6 +194,10 @@ export class HostedModel implements LoadedModel {
     } finally {
       signal.removeEventListener('abort', wake);
     }
+  }
+
+  #capacityOf(host: ModelHost): number {
+    return host.concurrency ?? (host.isConcurrent ? this.#instances : 1);
   }
 
   #signalChange(): void {

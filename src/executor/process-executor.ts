@@ -11,7 +11,7 @@ import { ChildSession, type ChildSessionOptions } from './child-session.ts';
 import { createDeferred, type Deferred } from './deferred.ts';
 import { filterEnvironment } from './environment.ts';
 import type { Executor, ExecutorObserver, ExecutorState, LoadedModel } from './executor.ts';
-import { HostedModel } from './hosted-model.ts';
+import { HostedModel, type ModelHost } from './hosted-model.ts';
 import { loadWhileStopped, throwIfLoadAborted } from './load-abort.ts';
 import type { LoadedInChild } from './loaded-codec.ts';
 
@@ -279,6 +279,7 @@ class ProcessExecutor implements Executor {
         session.kill(`loading model "${model.spec.modelName}" again took longer than ${this.#reloadTimeoutMs} ms`);
       }, this.#reloadTimeoutMs);
       const loaded = await this.#loadInto(session, number, model.spec);
+      if (this.#models.has(model)) await this.#warmUp(model, session, hostOf(model, placement, session, loaded));
       if (this.#models.has(model)) moveTo(model, placement, session, loaded);
       else await session.unload(number);
     } catch (error) {
@@ -288,15 +289,25 @@ class ProcessExecutor implements Executor {
       clearTimeout(timer);
     }
   }
+
+  /** A replacement that refuses what warmed the first one is better than none; rejects when it is lost meanwhile. */
+  async #warmUp(model: HostedModel, session: ChildSession, host: ModelHost): Promise<void> {
+    const { modelName } = model.spec;
+    try {
+      await model.warmUp(host);
+    } catch (error) {
+      if (!session.isLost && !this.#hasStopped()) this.#log.warn({ model: modelName, err: error }, 'A model that is back was not warmed up');
+    }
+    if (session.isLost) throw new ServingError('model_failed', `Cannot warm up model "${modelName}": its process is gone`);
+  }
 }
 
-function moveTo(model: HostedModel, placement: Placement, session: ChildSession, { isConcurrent, concurrency }: LoadedInChild): void {
-  const { spec } = model;
-  const isRich = spec.handler !== undefined || spec.predictor !== undefined;
+function moveTo(model: HostedModel, placement: Placement, session: ChildSession, loaded: LoadedInChild): void {
   placement.session = session;
-  model.moveTo({
-    isConcurrent,
-    concurrency,
-    run: (batch) => session.run(placement.number, batch, isRich),
-  });
+  model.moveTo(hostOf(model, placement, session, loaded));
+}
+
+function hostOf({ spec }: HostedModel, { number }: Placement, session: ChildSession, { isConcurrent, concurrency }: LoadedInChild): ModelHost {
+  const isRich = spec.handler !== undefined || spec.predictor !== undefined;
+  return { isConcurrent, concurrency, run: (batch) => session.run(number, batch, isRich) };
 }

@@ -2,7 +2,7 @@ import { elementBytes, isDatatype } from '../core/datatype.ts';
 import { ServingError } from '../core/errors.ts';
 import { createParameters, elementCount, viewData, type BytesData, type Parameters, type ParameterValue, type Tensor } from '../core/tensor.ts';
 import { tensorToBytes } from '../core/tensor-bytes.ts';
-import { pad8, type Frame } from './frame.ts';
+import { COPY_LIMIT, pad8, type Frame } from './frame.ts';
 
 /** Pairs, because keys may be `__proto__` and values may be what JSON has no number for: `{"n": "-0"}`, `{"n": "NaN"}`, `{"i": "9007199254740993"}`. */
 export type WireParameters = readonly (readonly [key: string, value: WireParameterValue])[];
@@ -31,13 +31,16 @@ export function encodeTensor(tensor: Tensor, chunks: Uint8Array[]): WireTensor {
   };
 }
 
-/** Walks a frame's tensors in the order they were encoded. Views, no copies: they share the frame's buffer. */
+/** Walks a frame's tensors in the order they were encoded. Views, no copies: small ones share the frame's body, large ones have a buffer each. */
 export class TensorReader {
   readonly #body: ArrayBuffer;
+  readonly #large: readonly ArrayBuffer[];
   #at: number;
+  #nextLarge = 0;
 
   constructor(frame: Frame) {
     this.#body = frame.body;
+    this.#large = frame.large;
     this.#at = frame.tensorsAt;
   }
 
@@ -46,28 +49,34 @@ export class TensorReader {
     const { name, datatype, shape, bytes, parameters } = asRecord(description, 'tensor');
     if (typeof name !== 'string' || typeof datatype !== 'string' || !isDatatype(datatype) || !isShape(shape)) throw malformed('tensor');
     const count = elementCount(shape, 'tensor');
-    const byteLength = datatype === 'BYTES' ? bytes : count * elementBytes(datatype);
-    if (typeof byteLength !== 'number' || !Number.isSafeInteger(byteLength) || byteLength < 0 || this.#at + byteLength > this.#body.byteLength) {
-      throw malformed(`bytes of tensor "${name}"`);
-    }
-    const start = this.#at;
-    this.#at += pad8(byteLength);
+    const { buffer, byteOffset, byteLength } = this.#take(datatype === 'BYTES' ? bytes : count * elementBytes(datatype), `bytes of tensor "${name}"`);
     const data =
-      datatype === 'BYTES' ? indexElements(new Uint8Array(this.#body, start, byteLength), count) : viewData(datatype, this.#body, start, count);
+      datatype === 'BYTES' ? indexElements(new Uint8Array(buffer, byteOffset, byteLength), count) : viewData(datatype, buffer, byteOffset, count);
     return parameters === undefined ? { name, datatype, shape, data } : { name, datatype, shape, data, parameters: decodeParameters(parameters) };
   }
 
   /** The next `byteLength` bytes that belong to no tensor. Throws ServingError internal when there are not as many. */
   readBytes(byteLength: number): Uint8Array {
-    if (!Number.isSafeInteger(byteLength) || byteLength < 0 || this.#at + byteLength > this.#body.byteLength) throw malformed('bytes of a body');
-    const bytes = new Uint8Array(this.#body, this.#at, byteLength);
-    this.#at += pad8(byteLength);
-    return bytes;
+    return this.#take(byteLength, 'bytes of a body');
   }
 
   /** Throws ServingError internal when bytes are left over. */
   end(): void {
     if (this.#at !== this.#body.byteLength) throw malformed(`frame: ${this.#body.byteLength - this.#at} bytes are left over`);
+    if (this.#nextLarge !== this.#large.length) throw malformed(`frame: ${this.#large.length - this.#nextLarge} large tensors are left over`);
+  }
+
+  #take(byteLength: unknown, what: string): Uint8Array<ArrayBuffer> {
+    if (typeof byteLength !== 'number' || !Number.isSafeInteger(byteLength) || byteLength < 0) throw malformed(what);
+    if (byteLength > COPY_LIMIT) {
+      const large = this.#large[this.#nextLarge++];
+      if (large?.byteLength !== byteLength) throw malformed(what);
+      return new Uint8Array(large);
+    }
+    if (this.#at + byteLength > this.#body.byteLength) throw malformed(what);
+    const bytes = new Uint8Array(this.#body, this.#at, byteLength);
+    this.#at += pad8(byteLength);
+    return bytes;
   }
 }
 

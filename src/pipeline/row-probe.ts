@@ -5,8 +5,11 @@ import { mergeRows, splitRows } from './merge-rows.ts';
 import { variantOf } from './probe-rows.ts';
 import { differenceOf, scalesOf } from './same-rows.ts';
 
-/** Rows of one run at most, or for people why there is no point in more than one request a run. */
-export type ProbeVerdict = { readonly maxRows: number } | { readonly why: string };
+/**
+ * Rows of one run at most, or for people why there is no point in more than one request a run. `isOfTheMoment`: the rows are independent and only took too long
+ * together, which may be a busy machine's doing.
+ */
+export type ProbeVerdict = { readonly maxRows: number } | { readonly why: string; readonly isOfTheMoment?: true };
 
 /** Rows that run together in a trial, by number; all of them have run alone before. The last two also tell what merging gains. */
 const TRIALS: readonly (readonly number[])[] = [
@@ -80,7 +83,7 @@ export async function probeRows(session: EngineSession, sample: readonly Tensor[
     }
     const ratio = mergedMs / TIMED_ROWS / aloneMs;
     if (ratio < PAYS_BELOW) return { maxRows: rowsFor(aloneMs, mergedMs) };
-    return no(`it does not pay: a row among ${TIMED_ROWS} takes ${ratio.toFixed(2)} of its time alone`);
+    return { ...no(`it does not pay: a row among ${TIMED_ROWS} takes ${ratio.toFixed(2)} of its time alone`), isOfTheMoment: true };
   } catch (error) {
     if (signal.aborted) throw error;
     return no(error instanceof Error ? error.message : String(error));
@@ -93,6 +96,6 @@ function rowsFor(aloneMs: number, mergedMs: number): number {
   return Math.max(LEAST_ROWS, Math.ceil((aloneMs - eachMs) / (FIXED_PART * eachMs)));
 }
 
-function no(why: string): ProbeVerdict {
+function no(why: string): { readonly why: string } {
   return { why };
 }

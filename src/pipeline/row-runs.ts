@@ -42,6 +42,9 @@ export interface RowAnswers {
 
 /** Runs before the probe: the first one may be what a whole new pod was started for, and is to have the machine alone. */
 const RUNS_BEFORE_PROBE = 2;
+/** Runs until a verdict of the moment is looked at again; each time so many times more, so that the probes of a model's life cost next to nothing. */
+const RUNS_BEFORE_NEXT_PROBE = 100;
+const PROBES_BECOME_RARER = 10;
 
 /**
  * Runs of a model over the rows of several requests. Owns the verdict whether its rows may be merged, and how many at once: a model that refuses a merged run but
@@ -57,6 +60,7 @@ export class RowRuns {
   #limit = 1;
   /** Runs to go before the probe; Infinity: there will be none. */
   #untilProbe = Infinity;
+  #beforeNextProbe = RUNS_BEFORE_NEXT_PROBE;
   #hasToldRefusal = false;
 
   constructor(session: EngineSession, options: RowRunsOptions, log: Logger) {
@@ -225,7 +229,10 @@ export class RowRuns {
       const { probeRows } = await import('./row-probe.ts');
       const verdict = await probeRows(this.#session, sample, this.#stop);
       if ('why' in verdict) {
-        this.#tellOff(verdict.why);
+        if (this.#beforeNextProbe === RUNS_BEFORE_NEXT_PROBE) this.#tellOff(verdict.why);
+        if (verdict.isOfTheMoment !== true || this.#stop.aborted) return;
+        this.#untilProbe = this.#beforeNextProbe;
+        this.#beforeNextProbe *= PROBES_BECOME_RARER;
         return;
       }
       const { modelName, batching } = this.#options;

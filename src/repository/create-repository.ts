@@ -261,7 +261,12 @@ class DirectoryRepository implements ModelRepository {
       if (this.#waitsForPredictor(loaded)) this.#loadAgainLater(slot);
       return loaded;
     };
-    const slot = new ModelSlot(location, isWanted, { load, wornOut: (worn) => void this.#recycle(worn) }, this.#deps.log);
+    const hooks: SlotHooks = {
+      load,
+      wornOut: (worn) => void this.#recycle(worn),
+      retired: ({ name }) => this.#deps.observer?.retired?.(name),
+    };
+    const slot = new ModelSlot(location, isWanted, hooks, this.#deps.log);
     this.#slots.set(location.name, slot);
     return slot;
   }

@@ -3,7 +3,7 @@ import { ServingError } from '../core/errors.ts';
 import type { Capabilities, Signature } from '../core/metadata.ts';
 import { settledWithin } from '../core/settled-within.ts';
 import { whyNoRows } from '../core/rows.ts';
-import type { LoadedModel } from '../executor/index.ts';
+import type { ColdModel, LoadedModel } from '../executor/index.ts';
 import type { PipelineSpec } from '../pipeline/index.ts';
 import {
   createScheduler,
@@ -131,7 +131,9 @@ export async function loadVersion(
   try {
     const model = await untilAborted(lease.executor.load(spec, options.instances, giveUp), giveUp, (late) => late.unload());
     const log = deps.log.child({ model: name, version });
-    await warmUpOrUnload(model, name, [newest.path, location.path], options, log, giveUp);
+    const warm = (cold: ColdModel, until: AbortSignal): Promise<void> => warmUp(cold, name, [newest.path, location.path], options, log, until);
+    await unloadUnless(model, warm(model, giveUp));
+    model.onReplacement?.((replacement) => warm(replacement, signal));
     const observer = deps.observeModel?.(name, version);
     const scheduler = createScheduler(
       {
@@ -167,9 +169,9 @@ function slotsFor(model: LoadedModel, { executor }: ExecutorLease, { inlineSlots
 }
 
 /** A model that nobody got to see is freed here when it fails. */
-async function warmUpOrUnload(...[model, ...rest]: Parameters<typeof warmUp>): Promise<void> {
+async function unloadUnless(model: LoadedModel, isWarm: Promise<void>): Promise<void> {
   try {
-    await warmUp(model, ...rest);
+    await isWarm;
   } catch (error) {
     await model.unload();
     throw error;

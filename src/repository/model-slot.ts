@@ -12,6 +12,8 @@ export interface SlotHooks {
   readonly load: (location: ModelLocation, version: ModelVersion) => Promise<LoadedVersion>;
   /** What serves should be loaded anew. */
   readonly wornOut: (slot: ModelSlot) => void;
+  /** What served takes no more requests. */
+  readonly retired: (slot: ModelSlot) => void;
 }
 
 /** One model: what serves, what is being done to it. At most one operation at a time, and at most two copies in memory. */
@@ -148,6 +150,7 @@ export class ModelSlot {
 
   /** Never rejects. A replaced copy retires in the background: the next load, an unload and the end wait for it. */
   async #retire(version: LoadedVersion): Promise<void> {
+    this.#hooks.retired(this);
     this.#retiring.add(version);
     await version.retire(RETIRE_GRACE_MS);
     this.#retiring.delete(version);

@@ -9,7 +9,7 @@ import type { TensorMetadata } from '../core/metadata.ts';
 import { runStepsYielding } from '../core/steps.ts';
 import { bytesFromElements } from '../core/tensor-bytes.ts';
 import { allocateData, elementCount, type Tensor } from '../core/tensor.ts';
-import type { LoadedModel } from '../executor/index.ts';
+import type { ColdModel } from '../executor/index.ts';
 import { isFile } from './model-handler.ts';
 
 export interface WarmUpOptions {
@@ -40,7 +40,7 @@ const MAX_DEPTH = 32;
  * with the reason of `signal`. A model that does not take made-up inputs is left cold, with a warning.
  */
 export async function warmUp(
-  model: LoadedModel,
+  model: ColdModel,
   name: string,
   paths: readonly string[],
   options: WarmUpOptions,
@@ -99,7 +99,7 @@ async function readSample(file: string, modelName: string, signal: AbortSignal):
   }
 }
 
-async function runSample(model: LoadedModel, { file, request }: Sample, runs: number, signal: AbortSignal): Promise<void> {
+async function runSample(model: ColdModel, { file, request }: Sample, runs: number, signal: AbortSignal): Promise<void> {
   const ctx = { id: 'warmup', protocol: 'v2-rest', signal, deadline: Infinity, headers: {} } as const;
   const member: BatchMember = { verb: 'infer', request, ctx, signal };
   const results = await Promise.all(Array.from({ length: runs }, () => model.run({ members: [member] })));
@@ -113,7 +113,7 @@ async function runSample(model: LoadedModel, { file, request }: Sample, runs: nu
 }
 
 /** False when the model cannot be run with inputs that nobody chose. */
-async function runMadeUp(model: LoadedModel, name: string, runs: number, rounds: number, log: Logger, signal: AbortSignal): Promise<boolean> {
+async function runMadeUp(model: ColdModel, name: string, runs: number, rounds: number, log: Logger, signal: AbortSignal): Promise<boolean> {
   const { signature, capabilities } = model;
   if (signature.isOpen === true || (signature.inputs.length === 0 && capabilities.accepts.length > 0)) {
     log.info({}, `Model starts cold: it does not say what it takes; put requests into ${DIRECTORY}/*.json of its directory`);

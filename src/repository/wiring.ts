@@ -21,6 +21,8 @@ export interface RepositoryObserver {
   recycled?(modelName: string): void;
   /** A new version was found; `failed` leaves the old one. */
   updated?(modelName: string, outcome: 'loaded' | 'failed'): void;
+  /** What served takes no more requests: it was replaced or unloaded. */
+  retired?(modelName: string): void;
 }
 
 export interface RepositoryDependencies extends Omit<LoadDependencies, 'lease' | 'detect'> {

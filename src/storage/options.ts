@@ -6,13 +6,13 @@ export const storageSection = defineSection({
     modelCache: {
       name: 'model_cache',
       schema: localPath('DIR'),
-      doc: 'directory that keeps models of a --model_dir that is a URI, shared by all processes and pods that mount it; without it they go with the process',
+      doc: 'directory that keeps models of a --model_dir that is a URI, and optimised graphs of all that load slowly; shared by all processes and pods that mount it',
     },
     modelCacheBytes: {
       name: 'model_cache_bytes',
       schema: bytes(0, Number.MAX_SAFE_INTEGER),
       default: 0,
-      doc: 'most bytes of --model_cache: the models that were not used for longest go, none in use; 0 leaves it to the room of the volume',
+      doc: 'most bytes of --model_cache: what was not used for longest goes, nothing in use; 0 leaves it to the room of the volume',
     },
     expectSha256: {
       name: 'expect_sha256',

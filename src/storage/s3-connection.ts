@@ -1,5 +1,6 @@
-import type * as Sdk from '@aws-sdk/client-s3';
+import type { S3ClientConfig } from '@aws-sdk/client-s3';
 import { rootCertificates } from 'node:tls';
+import type * as Sdk from './s3-sdk.ts';
 import type { S3Settings } from './s3-settings.ts';
 
 /** Where a bucket is, after what stores and settings say of hosts and paths; `base` has no `/` at its end. */
@@ -24,7 +25,7 @@ interface SentRequest {
 export async function connectS3(settings: S3Settings, region: string, maxConnections: number): Promise<S3Connection> {
   // It warns of the next version's Node, on stderr, where the line of a failure is looked for.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
-  const sdk = await import('@aws-sdk/client-s3');
+  const sdk = await import('./s3-sdk.ts');
   const client = new sdk.S3Client(clientConfig(settings, region, maxConnections));
   let base = '';
   client.middlewareStack.add(
@@ -57,7 +58,7 @@ export async function connectS3(settings: S3Settings, region: string, maxConnect
   };
 }
 
-function clientConfig(settings: S3Settings, region: string, maxSockets: number): Sdk.S3ClientConfig {
+function clientConfig(settings: S3Settings, region: string, maxSockets: number): S3ClientConfig {
   const { endpoint, credentials, ca, isAnonymous } = settings;
   const agent = { keepAlive: true, maxSockets };
   return {

@@ -25,6 +25,7 @@ const QUIET_AFTER_MS = 100;
 export class Startup {
   readonly #reached = new Map<StartupPhase, number>();
   readonly #observers: StartupObserver[] = [];
+  readonly #notes = new Map<StartupPhase, string>();
 
   reached(phase: StartupPhase, at = performance.now()): void {
     if (this.#reached.has(phase)) return;
@@ -36,6 +37,11 @@ export class Startup {
   observe(observer: StartupObserver): void {
     for (const [phase, at] of this.entries()) observer(phase, at);
     this.#observers.push(observer);
+  }
+
+  /** What the report says of a point besides. */
+  note(phase: StartupPhase, text: string): void {
+    this.#notes.set(phase, text);
   }
 
   /** Resolves when the first answer is written. */
@@ -72,10 +78,15 @@ export class Startup {
   render(): string {
     let last = 0;
     const lines = this.entries().map(([phase, at]) => {
-      const line = `  ${phase.padEnd(10)}${at.toFixed(0).padStart(7)} ms  +${(at - last).toFixed(0).padEnd(6)} ${MEANINGS[phase]}`;
+      const line = `  ${phase.padEnd(10)}${at.toFixed(0).padStart(7)} ms  +${(at - last).toFixed(0).padEnd(6)} ${this.#meaningOf(phase)}`;
       last = at;
       return line;
     });
     return ['Start-up, since the process began:', ...lines, ''].join('\n');
+  }
+
+  #meaningOf(phase: StartupPhase): string {
+    const note = this.#notes.get(phase);
+    return note === undefined ? MEANINGS[phase] : `${MEANINGS[phase]} (${note})`;
   }
 }

@@ -86,6 +86,20 @@ describe('a child that dies', () => {
     expect(restarted).toHaveLength(1);
   });
 
+  test('is warmed up again before it takes batches; when that fails it serves all the same and a line says so', async () => {
+    const { log, until } = recordLog();
+    const echo = await load(create({}, { log }), 'echo');
+    const seen: unknown[] = [];
+    echo.onReplacement?.(async (replacement) => {
+      seen.push([echo.capacity, replacement.capacity, (await replacement.run(one)).responses[0]?.ok]);
+      throw new Error('no such sample');
+    });
+    process.kill(pidOf(echo), 'SIGKILL');
+    await until(({ message }) => message === 'A model that is back was not warmed up');
+    await untilCapacity(echo, 2);
+    expect(seen).toEqual([[0, 2, true]]);
+  });
+
   test('by its own exit: the code is told to the client, the last line on standard error to the log alone', async () => {
     const model = await load(create(), 'exits-on-run');
     const { responses } = await model.run(one);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect, tensor, type Inference, type InferenceClient } from '../../src/client/index.ts';
 import { readMetrics } from '../support/metrics.ts';
@@ -88,5 +89,21 @@ describe.each(['inline', 'process'])('requests that wait for the only instance, 
     const added = (sample: string): number => (after.get(`${sample}{model="bert"}`) ?? 0) - (before.get(`${sample}{model="bert"}`) ?? 0);
     expect(added('kserve_node_batch_size_sum')).toBe(REQUESTS);
     expect(added('kserve_node_batch_size_count')).toBeLessThan(REQUESTS / 2);
+  });
+
+  it.runIf(isolation === 'process')('share runs again when a lost process has been replaced', async () => {
+    const { pid } = server;
+    const [child] = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, 'utf8').split(' ');
+    process.kill(Number(child), 'SIGKILL');
+    await server.waitFor(/A model process is back/);
+    // The new one finds out for itself, and its next answer says so.
+    for (let request = 0; request < 3; request++) await ask(request, 1);
+    await server.waitFor(/A model process is back[^]*Batching is on/);
+    await ask(0, 1);
+    const before = await readMetrics(server.url);
+    await Promise.all(Array.from({ length: REQUESTS }, (_, request) => ask(request, request % 4)));
+    const after = await readMetrics(server.url);
+    const name = 'kserve_node_batch_size_count{model="bert"}';
+    expect((after.get(name) ?? 0) - (before.get(name) ?? 0)).toBeLessThan(REQUESTS / 2);
   });
 });

@@ -1,7 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { loadAll } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { crdProblems, type Manifest } from '../support/crd.ts';
 import { startServerProcess, type ServerProcess } from '../support/server.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -88,8 +90,18 @@ describe('README', () => {
     expect(shell(quick)).toMatch(/^concurrency +requests\/s/m);
   });
 
+  it.each(commands.filter((command) => /^npx kserve-node (manifest|rollout) /.test(command)))(
+    'prints manifests that the API server takes: %s',
+    (command) => {
+      const printed = loadAll(shell(command.replace('npx kserve-node', 'node dist/main.cjs'))) as Manifest[];
+      expect(printed.length).toBeGreaterThan(0);
+      for (const manifest of printed) if (manifest.kind === 'InferenceService') expect(crdProblems(manifest)).toEqual([]);
+    },
+  );
+
   it('has no command that nothing runs', () => {
-    const isRun = (command: string): boolean => /^(curl|npx tsx|npx kserve-node (bench|inspect|serve)) /.test(command) || command in ELSEWHERE;
+    const isRun = (command: string): boolean =>
+      /^(curl|npx tsx|npx kserve-node (bench|inspect|manifest|rollout|serve)) /.test(command) || command in ELSEWHERE;
     expect(commands.filter((command) => !isRun(command))).toEqual([]);
   });
 

@@ -177,6 +177,17 @@ describe.each(['inline', 'process'])('statistics and metrics, with --isolation=%
     expect(metrics.get(`kserve_node_response_cache_lookups_total{model="${model}",result="miss"}`)).toBe(inference_stats.cache_miss.count);
   });
 
+  it('show that answers of a model are let go with it, at a reload and when it is unloaded', async () => {
+    const bytes = async (): Promise<number> => (await readMetrics(server.url)).get('kserve_node_response_cache_bytes{model="digits"}')!;
+    for (const verb of ['load', 'unload']) {
+      await rest.infer('digits', digits(1));
+      expect(await bytes()).toBeGreaterThan(0);
+      expect((await fetch(`${server.url}/v2/repository/models/digits/${verb}`, { method: 'POST' })).status).toBe(200);
+      expect(await bytes()).toBe(0);
+    }
+    expect((await fetch(`${server.url}/v2/repository/models/digits/load`, { method: 'POST' })).status).toBe(200);
+  });
+
   it('are those of every model under one address, and 404 for a model that nobody knows', async () => {
     const { model_stats } = (await (await fetch(`${server.url}/v2/models/stats`)).json()) as { model_stats: readonly { readonly name: string }[] };
     expect(model_stats.map(({ name }) => name)).toEqual(['digits', 'slow']);

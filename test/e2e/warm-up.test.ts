@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createTemporaryRepository, type TemporaryRepository } from '../support/model-repository.ts';
@@ -43,6 +43,15 @@ describe.each(['inline', 'process'])('warm-up with --isolation=%s', (isolation) 
     writeFileSync(join(samples, 'two.json'), row(64));
     expect((await fetch(`${server.url}/v2/repository/models/digits/load`, { method: 'POST' })).status).toBe(200);
     await server.waitFor(/"samples":2,"runs":4/);
+  });
+
+  it.runIf(isolation === 'process')('runs the samples in the process that replaces a lost one, before that takes requests', async () => {
+    writeFileSync(join(prepare(), 'one.json'), row(64));
+    server = await startServerProcess([`--model_dir=${repository.dir}`, `--isolation=${isolation}`, '--instances=2', '--log_format=json']);
+    const { pid } = server;
+    const [child] = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, 'utf8').split(' ');
+    process.kill(Number(child), 'SIGKILL');
+    await server.waitFor(/A model process was lost[^]*"samples":1,"runs":2,.*"Model warmed up"[^]*A model process is back/);
   });
 
   it('ends a start whose only model refuses a sample, with the file and the reason', async () => {

@@ -1,4 +1,5 @@
-import * as koffi from 'koffi';
+import type * as Koffi from 'koffi';
+import { koffi } from './koffi.ts';
 
 /** Address of native memory; 0 never appears, a NULL is null. */
 export type Pointer = bigint;
@@ -48,7 +49,7 @@ export interface Library {
 }
 
 /** Libraries are unmapped when their handle is collected, while functions taken by address still point into them: the handles stay here for good. */
-const OPEN = new Set<koffi.LibraryHandle>();
+const OPEN = new Set<Koffi.LibraryHandle>();
 
 /** Loads a shared library for the life of the process (null: what the process is linked with already). Throws the path and the loader's own words when it cannot. */
 export function openLibrary(path: string | null): Library {
@@ -59,7 +60,7 @@ export function openLibrary(path: string | null): Library {
   };
 }
 
-function loadLibrary(path: string | null): koffi.LibraryHandle {
+function loadLibrary(path: string | null): Koffi.LibraryHandle {
   try {
     return koffi.load(path);
   } catch (thrown) {

@@ -1,4 +1,4 @@
-import * as koffi from 'koffi';
+import { koffi } from './koffi.ts';
 import { openLibrary, type Pointer } from './library.ts';
 
 /** memcpy of the C library that this process already runs on. */

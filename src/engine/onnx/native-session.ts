@@ -60,6 +60,8 @@ export class NativeSession implements EngineSession {
   readonly #session: Pointer;
   /** What a run costs follows from the sizes of its inputs, so that one run tells of the next. */
   readonly #hasFixedCost: boolean;
+  /** Called when nothing of the session's files is in use any more. */
+  readonly #onDisposed: (() => unknown) | undefined;
   /** Owns the session and the run options of all slots. */
   readonly #handles: Handles;
   readonly #inputs: ReadonlyMap<string, TensorMetadata>;
@@ -84,7 +86,7 @@ export class NativeSession implements EngineSession {
     session: Pointer,
     handles: Handles,
     signature: NativeSignature,
-    facts: { readonly properties: Readonly<Record<string, string>>; readonly hasFixedCost: boolean },
+    facts: { readonly properties: Readonly<Record<string, string>>; readonly hasFixedCost: boolean; readonly onDisposed?: () => unknown },
   ) {
     this.#runtime = runtime;
     this.#session = session;
@@ -96,6 +98,7 @@ export class NativeSession implements EngineSession {
     this.signature = { inputs: signature.inputs, outputs: signature.outputs.map((output) => output.metadata) };
     this.properties = facts.properties;
     this.#hasFixedCost = facts.hasFixedCost;
+    this.#onDisposed = facts.onDisposed;
     stops.add(this.#stopRuns);
   }
 
@@ -188,6 +191,7 @@ export class NativeSession implements EngineSession {
     for (const slot of this.#idle) slot.dropKept();
     this.#idle.length = 0;
     this.#handles.releaseAll();
+    await this.#onDisposed?.();
   }
 
   /** The run ends before its next node. */

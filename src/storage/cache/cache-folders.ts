@@ -10,6 +10,7 @@ import { ServingError } from '../../core/errors.ts';
  *       staging/<name>/             one on its way in or out
  *       locks/<key>                 who fetches it
  *       uses/<key>.<name>           who serves it
+ *       known/<name>                what was found out about files elsewhere; made with the first of it
  */
 export interface CacheFolders {
   readonly root: string;
@@ -17,6 +18,7 @@ export interface CacheFolders {
   readonly staging: string;
   readonly locks: string;
   readonly uses: string;
+  readonly known: string;
 }
 
 export async function makeCacheFolders(dir: string): Promise<CacheFolders> {
@@ -28,6 +30,7 @@ export async function makeCacheFolders(dir: string): Promise<CacheFolders> {
     staging: join(root, 'staging'),
     locks: join(root, 'locks'),
     uses: join(root, 'uses'),
+    known: join(root, 'known'),
   };
   try {
     await mkdir(root, { recursive: true, mode: 0o700 });

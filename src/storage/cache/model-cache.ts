@@ -7,6 +7,7 @@ import { touch } from '../owner.ts';
 import type { DownloadReport } from '../storage.ts';
 import { makeCacheFolders, type CacheFolders } from './cache-folders.ts';
 import { evict, makeRoom, sweep } from './evict.ts';
+import { KnownFacts } from './known-facts.ts';
 import { lockOrWait } from './lock.ts';
 import { FILES_NAME, findDamage, MANIFEST_NAME, readManifest, writeManifest, type Manifest } from './manifest.ts';
 import { markUse } from './use.ts';
@@ -31,10 +32,19 @@ export interface CachedFiles {
   readonly release: () => Promise<void>;
 }
 
+/** What a cache keeps, and how it is brought: a download, or files made from those of one. */
+export type CacheableFiles = Pick<OpenDownload, 'uri' | 'version' | 'totalBytes' | 'to' | 'verify'>;
+
 /** Whole downloads by their content, shared by all processes that are given the same directory, on a volume that several machines mount as well. */
 export interface ModelCache {
+  /** What was found out about files, by whoever shares the directory. */
+  readonly known: KnownFacts;
   /** Undefined when what is to be fetched does not fit into the bound beside what is in use. */
-  obtain(opened: OpenDownload, signal: AbortSignal): Promise<CachedFiles | undefined>;
+  obtain(opened: CacheableFiles, signal: AbortSignal): Promise<CachedFiles | undefined>;
+  /** What is there already. */
+  peek(opened: CacheableFiles): Promise<CachedFiles | undefined>;
+  /** Removes what turned out to be of no use, for everybody. Those that have its files open keep them. */
+  discard(opened: CacheableFiles): Promise<void>;
 }
 
 type FoundEntry = Pick<CachedFiles, 'dir' | 'report'>;
@@ -50,17 +60,31 @@ export async function openModelCache(options: CacheOptions, log: Logger): Promis
 const KEEP_NOTHING = 1;
 
 class DirectoryCache implements ModelCache {
+  readonly known: KnownFacts;
   readonly #folders: CacheFolders;
   readonly #options: CacheOptions;
   readonly #log: Logger;
 
   constructor(folders: CacheFolders, options: CacheOptions, log: Logger) {
+    this.known = new KnownFacts(folders.known);
     this.#folders = folders;
     this.#options = options;
     this.#log = log;
   }
 
-  async obtain(opened: OpenDownload, signal: AbortSignal): Promise<CachedFiles | undefined> {
+  async obtain(opened: CacheableFiles, signal: AbortSignal): Promise<CachedFiles | undefined> {
+    return await this.#hold(opened, async (key) => (await this.#findHit(key, opened)) ?? (await this.#fetchOnce(key, opened, signal)));
+  }
+
+  async peek(opened: CacheableFiles): Promise<CachedFiles | undefined> {
+    return await this.#hold(opened, (key) => this.#findHit(key, opened));
+  }
+
+  async discard({ version }: CacheableFiles): Promise<void> {
+    await this.#discard(join(this.#folders.entries, version.digest));
+  }
+
+  async #hold(opened: CacheableFiles, find: (key: string) => Promise<Omit<CachedFiles, 'release'> | undefined>): Promise<CachedFiles | undefined> {
     // Somebody may have emptied the volume meanwhile.
     await makeCacheFolders(this.#options.dir);
     const { digest, isCertain } = opened.version;
@@ -72,10 +96,8 @@ class DirectoryCache implements ModelCache {
       if (!this.#options.keepsUnused || !isCertain) await evict(this.#folders, key);
     };
     try {
-      const found = await this.#find(key, opened);
-      if (found !== undefined) return { ...found, isHit: true, release };
-      const made = await this.#fetchOnce(key, opened, signal);
-      if (made !== undefined) return { ...made, release };
+      const found = await find(key);
+      if (found !== undefined) return { ...found, release };
       await release();
       return undefined;
     } catch (error) {
@@ -84,8 +106,13 @@ class DirectoryCache implements ModelCache {
     }
   }
 
+  async #findHit(key: string, opened: CacheableFiles): Promise<Omit<CachedFiles, 'release'> | undefined> {
+    const found = await this.#find(key, opened);
+    return found === undefined ? undefined : { ...found, isHit: true };
+  }
+
   /** A whole entry that passes what this process asks of it, and nothing else. What is damaged goes; what only this process mistrusts may serve others. */
-  async #find(key: string, opened: OpenDownload): Promise<FoundEntry | undefined> {
+  async #find(key: string, opened: CacheableFiles): Promise<FoundEntry | undefined> {
     const entry = join(this.#folders.entries, key);
     if (!(await exists(entry))) return undefined;
     const dir = join(entry, FILES_NAME);
@@ -106,7 +133,7 @@ class DirectoryCache implements ModelCache {
   }
 
   /** Fetches it, unless somebody else who is at it already comes to an end first. */
-  async #fetchOnce(key: string, opened: OpenDownload, signal: AbortSignal): Promise<Omit<CachedFiles, 'release'> | undefined> {
+  async #fetchOnce(key: string, opened: CacheableFiles, signal: AbortSignal): Promise<Omit<CachedFiles, 'release'> | undefined> {
     const staging = randomBytes(12).toString('hex');
     let found = undefined as FoundEntry | undefined;
     const lock = await lockOrWait(join(this.#folders.locks, key), staging, {
@@ -125,7 +152,7 @@ class DirectoryCache implements ModelCache {
     }
   }
 
-  async #fetch(key: string, opened: OpenDownload, staging: string): Promise<Omit<CachedFiles, 'release'>> {
+  async #fetch(key: string, opened: CacheableFiles, staging: string): Promise<Omit<CachedFiles, 'release'>> {
     const entry = join(this.#folders.entries, key);
     try {
       await mkdir(staging, { mode: 0o700 });
@@ -150,7 +177,7 @@ class DirectoryCache implements ModelCache {
     }
   }
 
-  async #makeRoom(bytes: number, { uri }: OpenDownload): Promise<boolean> {
+  async #makeRoom(bytes: number, { uri }: CacheableFiles): Promise<boolean> {
     const { maxBytes } = this.#options;
     const { fits, evicted } = await makeRoom(this.#folders, bytes, maxBytes);
     if (evicted.length > 0) this.#log.info({ evicted: evicted.length, dir: this.#folders.root }, 'Cached models removed to make room');
@@ -165,7 +192,7 @@ class DirectoryCache implements ModelCache {
 }
 
 /** What passed the pin and the signature when it came must pass them now. */
-async function findMistrust(dir: string, opened: OpenDownload): Promise<string | undefined> {
+async function findMistrust(dir: string, opened: CacheableFiles): Promise<string | undefined> {
   try {
     await opened.verify(dir);
     return undefined;

@@ -216,14 +216,6 @@ describe('with a response cache', () => {
     await infer();
     expect(submitted.length).toBe(2);
   });
-
-  it('keeps nothing of a model that was unloaded', async () => {
-    const { infer, submitted, dataplane } = setUp(undefined, Infinity, PURE, { cache: cacheOf() });
-    await infer();
-    await dataplane.unload('m');
-    await infer();
-    expect(submitted.length).toBe(2);
-  });
 });
 
 describe('statistics', () => {

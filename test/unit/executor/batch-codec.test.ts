@@ -55,7 +55,7 @@ const signal = new AbortController().signal;
 
 function cross({ metadata, tensors }: Encoded<unknown>): Frame {
   const frames: Frame[] = [];
-  new FrameReader().push(Buffer.concat(encodeFrame({ kind: 'run', model: 1, request: 1 }, metadata, tensors)), (frame) => frames.push(frame));
+  new FrameReader((frame) => frames.push(frame)).push(Buffer.concat(encodeFrame({ kind: 'run', model: 1, request: 1 }, metadata, tensors)));
   return frames[0]!;
 }
 

@@ -45,9 +45,9 @@ class Parent {
   constructor(load: (name: string) => Promise<Pipeline>) {
     const [here, there] = pipePair();
     this.#socket = here;
-    const reader = new FrameReader();
+    const reader = new FrameReader((frame) => this.#frames.push(frame));
     here.on('data', (chunk: Uint8Array) => {
-      reader.push(chunk, (frame) => this.#frames.push(frame));
+      reader.push(chunk);
       this.#wake();
     });
     hostPipelines(there, {

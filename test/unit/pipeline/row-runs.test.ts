@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { SILENT_LOGGER, type Logger } from '../../../src/core/context.ts';
 import { ServingError } from '../../../src/core/errors.ts';
 import { StopSource, type StopSignal } from '../../../src/core/stop-signal.ts';
@@ -186,5 +186,61 @@ describe('runs over the rows of several requests', () => {
     expect(session.runs).toEqual([1, 1]);
     await probed;
     expect(session.runs).toEqual([1, 1, 1, 1, 1, 1, 1, 2, 3, 4, 8, 8]);
+  });
+
+  describe('a model whose rows took too long together when it was probed', () => {
+    beforeEach(() => {
+      vi.useFakeTimers({ toFake: ['performance'] });
+    });
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    /** Asks alone, and lets a probe that follows end. */
+    const ask = async ({ rows }: ReturnType<typeof setUp>, times: number): Promise<void> => {
+      for (let i = 0; i < times; i++) {
+        await rows.runOne(callOf([1, 2], 1));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await vi.dynamicImportSettled();
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+
+    test('is probed again, more and more rarely, until they do not', async () => {
+      const all = setUp({ mode: 'auto', maxBatchSize: 8 });
+      const { session, rows, infos } = all;
+      let isBusy = true;
+      session.onRun = () => {
+        const count = session.runs.at(-1)!;
+        vi.advanceTimersByTime(count === 1 ? 1 : isBusy ? 4 * count : 2);
+        return undefined;
+      };
+      const probesAfter = async (requests: number): Promise<number> => {
+        const before = session.runs.filter((count) => count === 4).length;
+        await ask(all, requests);
+        return session.runs.filter((count) => count === 4).length - before;
+      };
+      expect(await probesAfter(2)).toBe(1);
+      expect([rows.maxRows, infos]).toEqual([undefined, [expect.stringContaining('it does not pay')]]);
+      expect([await probesAfter(99), await probesAfter(1)]).toEqual([0, 1]);
+      isBusy = false;
+      expect([await probesAfter(999), rows.maxRows, infos.length]).toEqual([0, undefined, 1]);
+      expect([await probesAfter(1), rows.maxRows, infos.length]).toEqual([1, 8, 2]);
+    });
+
+    test('is not probed again once it has been unloaded, nor where its rows depend on each other', async () => {
+      const dependent = setUp({ mode: 'auto', maxBatchSize: 8 });
+      dependent.session.outputShape = ([count = 0, ...rest]) => [count === 1 ? 1 : count + 1, ...rest];
+      const gone = setUp({ mode: 'auto', maxBatchSize: 8 });
+      gone.session.onRun = () => void vi.advanceTimersByTime(gone.session.runs.at(-1)! ** 2);
+      await ask(gone, 2);
+      gone.rows.stop();
+      for (const each of [dependent, gone]) {
+        await ask(each, 2);
+        const before = each.session.runs.length;
+        await ask(each, 150);
+        expect(each.session.runs.length - before).toBe(150);
+      }
+    });
   });
 });

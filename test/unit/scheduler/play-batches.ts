@@ -60,7 +60,8 @@ export const BATCH_SCHEDULE: fc.Arbitrary<BatchSchedule> = fc.record({
   isRetryable: fc.boolean(),
   requests: fc.array(
     fc.record({
-      arrivesAt: ms(60),
+      // Crowds, too: without them a batch is hardly ever large.
+      arrivesAt: fc.oneof(ms(60), fc.constantFrom(0, 20)),
       deadlineAfter: maybe(50),
       cancelAfter: maybe(40),
       rows: fc.constantFrom(0, 1, 1, 1, 2, 3),
@@ -68,7 +69,7 @@ export const BATCH_SCHEDULE: fc.Arbitrary<BatchSchedule> = fc.record({
       priority: ms(3),
       isBad: fc.constantFrom(false, false, false, false, false, false, true),
     }),
-    { maxLength: 24 },
+    { maxLength: 24, size: 'max' },
   ),
   crashes: fc.array(fc.record({ at: ms(80), downMs: ms(15) }), { maxLength: 2 }),
   drainAt: ms(120),

@@ -14,6 +14,13 @@ describe('Startup', () => {
     expect(startup.render()).toMatch(/main +10 ms +\+10 [^\n]*\n +answer +90 ms +\+80 /);
   });
 
+  it('says in the report what was noted of a point', () => {
+    const startup = new Startup();
+    startup.note('models', 'one of them from a cache');
+    startup.reached('models', 20);
+    expect(startup.render()).toContain('all models are loaded (one of them from a cache)\n');
+  });
+
   it('tells an observer what was passed before it came and what comes, each once', () => {
     const startup = new Startup();
     const seen: unknown[] = [];

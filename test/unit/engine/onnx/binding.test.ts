@@ -3,7 +3,7 @@ import { SILENT_LOGGER, type Logger } from '../../../../src/core/context.ts';
 import type { Engine, EngineOptions } from '../../../../src/engine/index.ts';
 import { modelDir } from '../../../support/vectors.ts';
 
-vi.mock('koffi', () => {
+vi.mock('../../../../src/engine/native/koffi.ts', () => {
   throw new Error('no build for this platform');
 });
 
