@@ -5,8 +5,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { message, vectorInfo } from '../support/onnx-bytes.ts';
 import { startServerProcess, type ServerProcess } from '../support/server.ts';
 
-/** Takes some hundred milliseconds to optimise and a few to load after that: nodes that are left out. */
-const NODES = 2000;
+/** Takes half a second to optimise and a few milliseconds to load after that: nodes that are left out. Less than 100 ms is not worth keeping. */
+const NODES = 30_000;
 
 function chainModel(scale: number): Uint8Array {
   const nodes = Array.from({ length: NODES }, (_, i) =>
