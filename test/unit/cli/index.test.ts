@@ -49,13 +49,19 @@ describe('runCli', () => {
   });
 
   it.each([
-    [['sevre'], 'unknown command "sevre", did you mean serve? (commands: serve, inspect, types, init, pack, download, bench, manifest, rollout, version, help)\n'],
+    [
+      ['sevre'],
+      'unknown command "sevre", did you mean serve? (commands: serve, inspect, types, init, pack, download, bench, manifest, rollout, version, help)\n',
+    ],
     [
       ['help', 'inpsect'],
       'unknown command "inpsect", did you mean inspect? (commands: serve, inspect, types, init, pack, download, bench, manifest, rollout, version, help)\n',
     ],
     [['__proto__'], 'unknown command "__proto__" (commands: serve, inspect, types, init, pack, download, bench, manifest, rollout, version, help)\n'],
-    [['constructor'], 'unknown command "constructor" (commands: serve, inspect, types, init, pack, download, bench, manifest, rollout, version, help)\n'],
+    [
+      ['constructor'],
+      'unknown command "constructor" (commands: serve, inspect, types, init, pack, download, bench, manifest, rollout, version, help)\n',
+    ],
     [[''], 'unknown command "" (commands: serve, inspect, types, init, pack, download, bench, manifest, rollout, version, help)\n'],
   ])('%j is refused with code 2', async (argv, err) => {
     expect(await run(...argv)).toEqual({ code: 2, out: '', err });
