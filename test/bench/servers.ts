@@ -52,19 +52,20 @@ export async function startProduct({ isolation, modelName, modelDir, flags = [] 
 }
 
 /** Our transformer with a handler that changes nothing, before a predictor that it asks by gRPC. */
-export async function startTransformer(modelName: string, predictorHost: string): Promise<Server> {
+export async function startTransformer(modelName: string, predictorHost: string, isolation: 'inline' | 'process'): Promise<Server> {
   const port = await freePort();
   const args = [
     'dist/main.cjs',
     'serve',
     '--handler=test/bench/no-op-handler.mjs',
+    `--isolation=${isolation}`,
     `--http_port=${port}`,
     '--enable_grpc=false',
     '--enable_latency_logging=false',
     '--lame_duck_seconds=0',
     ...predictorFlags(modelName, predictorHost),
   ];
-  return start('kserve-node', args, port, '/v2/health/ready');
+  return start(`kserve-node ${isolation}`, args, port, '/v2/health/ready');
 }
 
 /** Another server of the field with one model, from a script of test/bench/peers: the same arguments for all. */

@@ -16,7 +16,7 @@ export async function runTransformerCase(effort: BenchEffort): Promise<CaseRepor
   const servers: Server[] = [];
   try {
     const host = predictor.grpcHost ?? '';
-    servers.push(await startTransformer(DIGITS.modelName, host));
+    for (const isolation of ['inline', 'process'] as const) servers.push(await startTransformer(DIGITS.modelName, host, isolation));
     if (existsSync(PYTHON)) servers.push(await startKServeTransformer(PYTHON, DIGITS.modelName, host));
     return toReport(servers, await loadInTurn(servers, effort), effort);
   } finally {
@@ -25,7 +25,7 @@ export async function runTransformerCase(effort: BenchEffort): Promise<CaseRepor
 }
 
 function toReport(servers: readonly Server[], results: readonly Round[][], { rounds, seconds }: BenchEffort): CaseReport {
-  const [ours = [], theirs = []] = results;
+  const [inline = [], separate = [], theirs = []] = results;
   const peer =
     theirs.length === 0
       ? 'There is no Python with KServe here (npm run bench:peers makes one), so nothing is compared.'
@@ -34,7 +34,8 @@ function toReport(servers: readonly Server[], results: readonly Round[][], { rou
     title: 'transformer: REST in, gRPC raw out',
     method:
       `A transformer whose handler changes nothing, before one predictor of ours with the digits model: one row as JSON in, raw tensors by gRPC out. ${CONNECTIONS} ` +
-      `connections kept alive, ${rounds} rounds of ${seconds} s a transformer in turn. ${peer} CPU is the transformer's own.`,
+      `connections kept alive, ${rounds} rounds of ${seconds} s a transformer in turn. ${peer} CPU is the transformer's own. With inline the handler runs in the server's ` +
+      `process, as KServe's does; process is the default.`,
     columns: ['transformer', 'requests/s', ...ROUND_COLUMNS],
     rows: servers.map((server, index) => {
       const all = results[index] ?? [];
@@ -44,12 +45,12 @@ function toReport(servers: readonly Server[], results: readonly Round[][], { rou
       theirs.length === 0
         ? []
         : [
-            {
-              what: "requests/s of KServe's Python SDK",
-              ratio: spreadOf(ratiosOf(ours.slice(0, theirs.length), theirs)).median,
-              limit: 3,
-              isAtLeast: true,
-            },
+            { what: "inline, requests/s of KServe's Python SDK", ratio: median(inline, theirs), limit: 3, isAtLeast: true },
+            { what: "process, requests/s of KServe's Python SDK", ratio: median(separate, theirs), limit: 3, isAtLeast: true },
           ],
   };
+}
+
+function median(ours: readonly Round[], theirs: readonly Round[]): number {
+  return spreadOf(ratiosOf(ours.slice(0, theirs.length), theirs)).median;
 }
