@@ -38,7 +38,9 @@ describe('serve --model_dir=s3://…', () => {
   it('ends at once and leaves nothing when it is told to stop while it downloads', async () => {
     models.store.faults.push({ kind: 'stall', afterBytes: 100 });
     const server = await models.serve([], { isLoose: true });
-    await until(() => models.store.reads.length > 0);
+    await until(() => models.store.reads.length > 0).catch((error: unknown) => {
+      throw new Error(`the server has read nothing: ${server.output()}`, { cause: error });
+    });
     const toldAt = performance.now();
     expect(await server.stop()).toBe(0);
     // Far less than the grace period, and than the download would take.
