@@ -5,22 +5,20 @@ import { isServingError } from '../core/errors.ts';
 import { InferenceError } from '../client/index.ts';
 import { refuseArguments } from './arguments.ts';
 import { renderBenchProgress } from './bench-progress.ts';
-import { EXIT_FAILED, EXIT_OK, type Host } from './host.ts';
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, oneLine, type Host } from './host.ts';
+import { watchStopSignals } from './stop-signals.ts';
 
-const EXIT_INTERRUPTED = 130;
 const PROGRESS_MS = 1000;
 
 /** `bench`: loads a server, or a model with a server of ours, and tells how fast it answers. */
 export async function runBenchVerb(args: readonly string[], host: Host): Promise<number> {
   const plan = readPlan(args);
   if ('problems' in plan) return refuseArguments(plan.problems, host);
-  const stop = new AbortController();
-  const onSignal = (): void => {
-    if (stop.signal.aborted) host.exit(EXIT_INTERRUPTED);
-    stop.abort();
-  };
-  for (const signal of ['SIGINT', 'SIGTERM']) host.events.on(signal, onSignal);
-  host.releaseSignals();
+  const stop = watchStopSignals(host, {
+    again: () => {
+      host.exit(EXIT_INTERRUPTED);
+    },
+  });
   const show = createShow(host);
   try {
     const program = [fileURLToPath(new URL('../main.cjs', import.meta.url))];
@@ -32,10 +30,10 @@ export async function runBenchVerb(args: readonly string[], host: Host): Promise
   } catch (error) {
     show.clear();
     if (!isServingError(error) && !(error instanceof InferenceError)) throw error;
-    host.stderr.write(`${error.message.replaceAll(/\s*\n\s*/g, '; ')}\n`);
+    host.stderr.write(`${oneLine(error.message)}\n`);
     return EXIT_FAILED;
   } finally {
-    for (const signal of ['SIGINT', 'SIGTERM']) host.events.off(signal, onSignal);
+    stop.release();
   }
 }
 

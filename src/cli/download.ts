@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util';
 import { isServingError } from '../core/errors.ts';
 import type { CacheOptions, DownloadProgress, DownloadReport } from '../storage/index.ts';
 import { renderProgress } from './download-progress.ts';
-import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, type Host } from './host.ts';
+import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, oneLine, type Host } from './host.ts';
+import { watchStopSignals } from './stop-signals.ts';
 import { writeTerminationLog } from './termination-log.ts';
 
 const FLAGS = ['expect_sha256', 'public_key', 'signature', 'fsync', 'model_cache', 'model_cache_bytes'] as const;
@@ -19,12 +20,7 @@ interface Wanted {
 export async function runDownload(args: readonly string[], host: Host): Promise<number> {
   const wanted = await readArguments(args);
   if ('problems' in wanted) return refuse(wanted.problems, host);
-  const stop = new AbortController();
-  const onSignal = (): void => {
-    stop.abort(new Error('told to stop'));
-  };
-  for (const signal of ['SIGINT', 'SIGTERM']) host.events.on(signal, onSignal);
-  host.releaseSignals();
+  const stop = watchStopSignals(host, { reason: new Error('told to stop') });
   let uri = '';
   try {
     for (const [source, destination] of wanted.pairs) {
@@ -36,7 +32,7 @@ export async function runDownload(args: readonly string[], host: Host): Promise<
   } catch (error) {
     return await fail(error, uri, stop.signal, host);
   } finally {
-    for (const signal of ['SIGINT', 'SIGTERM']) host.events.off(signal, onSignal);
+    stop.release();
   }
 }
 
@@ -53,7 +49,7 @@ async function fail(error: unknown, uri: string, signal: AbortSignal, host: Host
   const { showUri } = await import('../storage/index.ts');
   const isForeseen = isServingError(error) || signal.aborted;
   if (!isForeseen && error instanceof Error && error.stack !== undefined) host.stderr.write(`${error.stack}\n`);
-  const line = (isServingError(error) ? message : `Cannot download ${showUri(uri)}: ${message}`).replaceAll(/\s*\n\s*/g, '; ');
+  const line = oneLine(isServingError(error) ? message : `Cannot download ${showUri(uri)}: ${message}`);
   host.stderr.write(`${line}\n`);
   writeTerminationLog(`${line}\n`, host.terminationLogPath);
   return EXIT_FAILED;

@@ -35,3 +35,9 @@ export interface ProcessEvents {
 export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
+export const EXIT_INTERRUPTED = 130;
+
+/** For stderr and for a pod's status, which show one. */
+export function oneLine(message: string): string {
+  return message.replaceAll(/\s*\n\s*/g, '; ');
+}

@@ -1,5 +1,6 @@
 import { isServingError, type ServingError } from '../core/errors.ts';
 import {
+  isBusy,
   isEnd,
   openRollout,
   problemsOfJob,
@@ -11,13 +12,13 @@ import {
   type RolloutState,
 } from '../rollout/index.ts';
 import { refuseArguments } from './arguments.ts';
-import { EXIT_FAILED, EXIT_OK, type Host } from './host.ts';
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, oneLine, type Host } from './host.ts';
 import { createRolloutView, renderRollout } from './rollout-view.ts';
+import { watchStopSignals } from './stop-signals.ts';
 
 /** Exit codes beyond 0 (promoted, or nothing to do), 1 (stopped, or could not run) and 2 (wrong usage). */
 const EXIT_ROLLED_BACK = 3;
 const EXIT_BUSY = 4;
-const EXIT_INTERRUPTED = 130;
 
 const ACTIONS = ['run', 'status', 'pause', 'resume', 'abort', 'job'] as const;
 type Action = (typeof ACTIONS)[number];
@@ -56,26 +57,24 @@ function isAction(word: string): word is Action {
   return ACTIONS.some((action) => action === word);
 }
 
-function fail({ message, reason }: ServingError, host: Host): number {
-  host.stderr.write(`${message.replaceAll(/\s*\n\s*/g, '; ')}\n`);
-  return reason === 'conflict' && message.startsWith('Cannot run two rollouts') ? EXIT_BUSY : EXIT_FAILED;
+function fail(error: ServingError, host: Host): number {
+  host.stderr.write(`${oneLine(error.message)}\n`);
+  return isBusy(error) ? EXIT_BUSY : EXIT_FAILED;
 }
 
 async function run(plan: RolloutPlan, host: Host, isAborting: boolean): Promise<number> {
-  const stop = new AbortController();
-  const onSignal = (): void => {
-    if (stop.signal.aborted) host.exit(EXIT_INTERRUPTED);
-    stop.abort();
-  };
-  for (const signal of ['SIGINT', 'SIGTERM']) host.events.on(signal, onSignal);
-  host.releaseSignals();
+  const stop = watchStopSignals(host, {
+    again: () => {
+      host.exit(EXIT_INTERRUPTED);
+    },
+  });
   const view = createRolloutView(host, plan.output.output);
   try {
     const outcome = await startRollout(plan, { signal: stop.signal, onState: view.show, isAborting });
     return conclude(outcome, plan, host);
   } finally {
     view.end();
-    for (const signal of ['SIGINT', 'SIGTERM']) host.events.off(signal, onSignal);
+    stop.release();
   }
 }
 
@@ -123,7 +122,7 @@ async function ask(plan: RolloutPlan, action: 'pause' | 'resume' | 'abort', host
     const code = await run(plan, host, true);
     return code === EXIT_ROLLED_BACK ? EXIT_OK : code;
   } catch (error) {
-    if (!isServingError(error) || error.reason !== 'conflict') throw error;
+    if (!isBusy(error)) throw error;
     host.stdout.write(`Asked the runner to abort: it rolls back\n`);
     return EXIT_OK;
   }

@@ -6,7 +6,7 @@ import type { HeadStart } from '../head-start.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { createStartLogger, gatherLines, Startup, type LogDestination } from '../telemetry/index.ts';
 import { renderExample } from './example.ts';
-import { EXIT_FAILED, EXIT_USAGE, type Host } from './host.ts';
+import { EXIT_FAILED, EXIT_USAGE, oneLine, type Host } from './host.ts';
 import { supervise, type Supervision } from './supervision.ts';
 import { writeTerminationLog } from './termination-log.ts';
 
@@ -120,9 +120,9 @@ function reportStartFailure(error: unknown, { settings, host, stderr, log, compl
   const line = describeStartFailure(error, settings);
   if (line === undefined) log.error({ error }, 'Cannot start');
   const shown = line ?? `Cannot start: ${error instanceof Error ? error.message : String(error)}`;
-  const oneLine = `${shown.replaceAll(/\s*\n\s*/g, '; ')}\n`;
-  stderr.write(oneLine);
-  writeTerminationLog(oneLine, host.terminationLogPath);
+  const text = `${oneLine(shown)}\n`;
+  stderr.write(text);
+  writeTerminationLog(text, host.terminationLogPath);
   // What an operator can put right is wrong usage, wherever it is found out.
   return line === undefined ? EXIT_FAILED : EXIT_USAGE;
 }

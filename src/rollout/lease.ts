@@ -73,7 +73,13 @@ export async function takeLease(cluster: Cluster, options: LeaseOptions, clock: 
 }
 
 function busy({ name }: LeaseOptions, holder: string): ServingError {
-  return new ServingError('conflict', `Cannot run two rollouts at once: ${holder} holds the lease ${name} and renews it`);
+  const message = `Cannot run two rollouts at once: ${holder} holds the lease ${name} and renews it`;
+  return new ServingError('conflict', message, { details: { leaseHolder: holder } });
+}
+
+/** Another runner has the lease. */
+export function isBusy(error: unknown): boolean {
+  return isServingError(error) && error.details?.['leaseHolder'] !== undefined;
 }
 
 function leaseObject({ name, identity, durationMs, owner }: LeaseOptions, namespace: string, at: number, before: KubeObject | undefined): KubeObject {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ServingError } from '../../../src/core/errors.ts';
 import { fieldOf, textOf } from '../../../src/rollout/cluster.ts';
 import { createKnativeTarget } from '../../../src/rollout/knative.ts';
+import { isBusy } from '../../../src/rollout/lease.ts';
 import { readRolloutPlan, type RolloutPlan } from '../../../src/rollout/plan.ts';
 import { runRollout, type Outcome } from '../../../src/rollout/runner.ts';
 import { openStateStore } from '../../../src/rollout/state-store.ts';
@@ -156,7 +157,10 @@ describe('a rollout', () => {
       metadata: { name: 'digits-rollout', namespace: 'models' },
       spec: { holderIdentity: 'two', leaseDurationSeconds: 30 },
     });
-    await expect(run()).rejects.toThrow('Cannot run two rollouts at once: two holds the lease digits-rollout and renews it');
+    const refused: unknown = await run().catch((error: unknown) => error);
+    expect(refused).toMatchObject({ message: 'Cannot run two rollouts at once: two holds the lease digits-rollout and renews it' });
+    expect(isBusy(refused)).toBe(true);
+    expect(isBusy(new ServingError('conflict', 'Cannot roll out: other field managers own it'))).toBe(false);
     expect(cluster.percentages).toEqual([]);
   });
 
